@@ -1,0 +1,124 @@
+"""The words the whole program speaks: Chunk, Span, Hit, Encoder and the reasons an index is stale.
+
+Standard library only, and nothing here imports another room: every other module imports this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Kind(StrEnum):
+    """What a chunk is."""
+
+    FUNCTION = "function"
+    METHOD = "method"
+    CLASS = "class"
+    """The outline of a class, interface, trait, struct, enum, namespace or module: its lines that no member holds."""
+    MODULE = "module"
+    """Left-over code between definitions: imports, constants, statements at top level."""
+    SECTION = "section"
+    """A Markdown heading with the text below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Lines of a file, 1-based, both ends included."""
+
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One searchable piece of one file.
+
+    The texts of a file's chunks, joined in order, are the file's decoded text: nothing is lost and nothing occurs twice.
+    """
+
+    path: str
+    """Relative to the root, with forward slashes."""
+    language: str
+    kind: Kind
+    symbol: str
+    """Qualified name, parts joined by '.': `Session.get`; headings joined by ' > '; empty for left-over code."""
+    signature: str
+    """The definition's header on one line, without its body; empty for left-over code and sections."""
+    doc: str
+    """Doc comment or docstring, comment markers stripped; empty when there is none."""
+    text: str
+    """The source exactly as it stands in the file."""
+    span: Span
+    part: int = 0
+    """Which part of a long definition this is, from 0. Parts after the first are embedded with the signature repeated."""
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that answers, with its score and the named reasons that add up to it."""
+
+    id: str
+    path: str
+    span: Span
+    language: str
+    kind: Kind
+    symbol: str
+    score: float
+    text: str = ""
+    reasons: tuple[tuple[str, float], ...] = ()
+
+
+class Stale(StrEnum):
+    """Why an index can not answer as it stands; FRESH is the reason not to."""
+
+    FRESH = "fresh"
+    MISSING = "missing"
+    """There is none, or the one that is there is not ours (tracked by git)."""
+    FORMAT = "format"
+    """Written by another version of the on-disk format, or damaged."""
+    CHUNKER = "chunker"
+    """The rules that cut or embed text have changed."""
+    MODEL = "model"
+    """The retriever has changed."""
+    FILES = "files"
+    """Files were added, changed or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one question got."""
+
+    query: str
+    state: Stale
+    ms: float
+    hits: tuple[Hit, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Role = Literal["query", "passage"]
+
+
+class Encoder(Protocol):
+    """Texts in, unit vectors out. Two exist: an ONNX bundle, and the retriever in training."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors would."""
+        ...
+
+    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+        """Return one unit vector a text, shape (len(texts), dimensions); a text without any known piece gives zeros."""
+        ...
