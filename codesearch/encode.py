@@ -1,0 +1,86 @@
+"""The encoder that search uses: a Bundle's ONNX model and tokenizer. The only importer of onnxruntime.
+
+Texts are tokenised in batches, sorted by length so that padding is small, run, and put back in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from codesearch.bundle import MODEL, TOKENIZER, Bundle
+from codesearch.errors import BundleError
+from codesearch.text import words
+from codesearch.types import Role
+
+_CELLS: Final = 1 << 15
+"""Token positions a run of the model; bounds memory (a static model gathers cells × dimensions floats: 32 MB)."""
+
+
+class OnnxEncoder:
+    """An Encoder over a bundle; cheap to keep, safe to call from one thread at a time."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        """Load BUNDLE; a model or tokenizer that does not load raises BundleError."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            model = str(bundle.folder / MODEL)
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
+        except Exception as error:  # both libraries raise bare exceptions of their own
+            raise BundleError(f"the model in {bundle.folder} does not load: {error}. Reinstall codesearch.") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._description = bundle.description
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return self._description.dimensions
+
+    @property
+    def fingerprint(self) -> str:
+        """The bundle's fingerprint."""
+        return self._description.fingerprint
+
+    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros."""
+        said = self._description
+        prefix = said.query_prefix if role == "query" else said.passage_prefix
+        if said.normalise == "words":
+            texts = [" ".join(words(text)) for text in texts]
+        encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
+        pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
+        vectors = np.zeros((len(pieces), said.dimensions), np.float32)
+        for rows in _batches([len(ids) for ids in pieces]):
+            length = len(pieces[rows[-1]])
+            ids = np.zeros((len(rows), length), np.int64)
+            mask = np.zeros((len(rows), length), np.int64)
+            for i, row in enumerate(rows):
+                ids[i, : len(pieces[row])] = pieces[row]
+                mask[i, : len(pieces[row])] = 1
+            feed = {"input_ids": ids, "attention_mask": mask}
+            vectors[rows] = self._session.run(["sentence_embedding"], feed)[0]
+        return vectors
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the row numbers of non-empty texts in batches of similar length, longest last in each."""
+    rows: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not lengths[row]:
+            continue
+        if rows and (len(rows) + 1) * lengths[row] > _CELLS:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows

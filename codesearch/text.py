@@ -1,0 +1,103 @@
+"""What string is embedded for a chunk and for a query, and how identifiers become words and terms.
+
+The trainer and the index share this file, so they can not drift apart. Two forms of text leave it:
+
+- *words*, for the encoder: every identifier split at camelCase, snake_case and digits, lower-cased, punctuation dropped.
+  A static retriever averages pieces, so punctuation would only dilute it, and words make tokenising cheap.
+- *terms*, for full-text search and its statistics: the stems of those words, and each compound identifier whole.
+
+Splitting and stemming are pure functions of one identifier and identifiers repeat: both are cached, which makes them
+about thirty times cheaper than running the expressions over the text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import snowballstemmer
+
+if TYPE_CHECKING:
+    from codesearch.types import Chunk
+
+TEXT_VERSION: Final = 1
+"""Raised when the same chunk would give another document or other terms; makes an index stale (reason CHUNKER).
+
+1. Path, symbol and source as words; stems and whole identifiers as terms.
+"""
+
+_IDENTIFIER: Final = re.compile(r"\w+")
+_PART: Final = re.compile(
+    r"[A-Z]+(?=[A-Z][a-z])"  # HTTP in HTTPServer
+    r"|[A-Z]?[a-z]+"
+    r"|[A-Z]+"
+    r"|[0-9]+"
+    r"|[^\W\d_A-Za-z]+"  # words of other scripts, whole
+)
+_LONGEST_WORD: Final = 40
+"""Characters; longer runs are hashes and encoded data, which no one asks for."""
+
+_CACHE: Final = 1 << 17
+"""Distinct identifiers remembered a process; about 30 MB when full."""
+
+_STOP_WORDS: Final = frozenset(
+    "a an and are as at be been but by can could did do does for from get had has have how i if in into is it its"
+    " may might must of on or our should so some such than that the their them then there these they this those to"
+    " was we were what when where which while who why will with would you your".split()
+)
+"""Dropped from natural-language queries only; in code, `is`, `not` or `from` are looked for."""
+
+_stem = snowballstemmer.stemmer("porter").stemWord
+
+
+@lru_cache(_CACHE)
+def split(identifier: str) -> tuple[str, ...]:
+    """Return the lower-cased words of one identifier: `parseHTTPResponse_v2` gives parse, http, response, v, 2."""
+    return tuple(part.lower() for part in _PART.findall(identifier) if len(part) <= _LONGEST_WORD)
+
+
+@lru_cache(_CACHE)
+def _terms_of(identifier: str) -> tuple[str, ...]:
+    parts = split(identifier)
+    stems = tuple(map(_stem, parts))
+    whole = identifier.lower().strip("_")
+    if len(parts) > 1 and len(whole) <= 2 * _LONGEST_WORD:
+        return (*stems, whole)
+    return stems
+
+
+def words(text: str) -> list[str]:
+    """Return the words of TEXT in order."""
+    return list(chain.from_iterable(map(split, _IDENTIFIER.findall(text))))
+
+
+def terms(text: str) -> list[str]:
+    """Return the terms of TEXT in order: stems of its words, and each compound identifier whole after its stems."""
+    return list(chain.from_iterable(map(_terms_of, _IDENTIFIER.findall(text))))
+
+
+def query_terms(query: str) -> list[str]:
+    """Return the terms of a query without its stop words; all of them where nothing else is left."""
+    wanted = [t for w in _IDENTIFIER.findall(query) if w.lower() not in _STOP_WORDS for t in _terms_of(w)]
+    return wanted or terms(query)
+
+
+def heading(chunk: Chunk) -> str:
+    """Return what a chunk is called: its path and its qualified name, and for later parts of a definition its header."""
+    parts = [chunk.path, chunk.symbol]
+    if chunk.part:
+        parts.append(chunk.signature)
+    return "\n".join(filter(None, parts))
+
+
+def document(chunk: Chunk) -> str:
+    """Return the string that is embedded for CHUNK: its heading, then its source."""
+    return f"{heading(chunk)}\n{chunk.text}"
+
+
+def content_hash(document: str) -> str:
+    """Return the key under which a document's vector is kept: 16 bytes of BLAKE2b as hexadecimal."""
+    return blake2b(document.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
