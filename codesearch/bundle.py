@@ -4,7 +4,7 @@
     model.onnx       input_ids, attention_mask (batch, length) → sentence_embedding (batch, dimensions), unit length
     tokenizer.json   of the `tokenizers` library
 
-The files are data: ONNX and JSON, never a pickle. A bundle is loaded only if its files are those that bundle.json names.
+The files are data: ONNX and JSON, never a pickle. A bundle is loaded only if its files are those bundle.json names.
 """
 
 from __future__ import annotations

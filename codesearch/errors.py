@@ -1,14 +1,14 @@
 """The one small tree of errors; each message says what to do next.
 
-    CodesearchError            caught once, at the edge: message on stderr, exit code 2
-    ├── RootError              ROOT is missing, not a folder, unreadable, or holds nothing to index
-    ├── IndexFormatError       the index is damaged, or written by a newer version
-    ├── IndexBusyError         another process is writing this index
-    ├── StorageError           disk full, read-only, or no permission for the index
-    ├── BundleError            a model folder is missing files or does not match its fingerprint
-    ├── GitError               git is missing or refused
-    ├── UsageError             an argument or a setting makes no sense
-    └── ExtraMissingError      an optional part is not installed
+CodesearchError            caught once, at the edge: message on stderr, exit code 2
+├── RootError              ROOT is missing, not a folder, unreadable, or holds nothing to index
+├── IndexFormatError       the index is damaged, or written by a newer version
+├── IndexBusyError         another process is writing this index
+├── StorageError           disk full, read-only, or no permission for the index
+├── BundleError            a model folder is missing files or does not match its fingerprint
+├── GitError               git is missing or refused
+├── UsageError             an argument or a setting makes no sense
+└── ExtraMissingError      an optional part is not installed
 """
 
 

@@ -1,11 +1,11 @@
 """Where everything lives on disk, and nothing else: names and places, no reading, no writing.
 
-    <ROOT>/.codesearch/           mode 0700, with its own .gitignore
-      CURRENT                     the name of the generation that answers
-      gen-<n>/store/              LanceDB
-      gen-<n>/model/              the Bundle in use
-      gen-<n>/manifest.sqlite     files, hashes, versions, corpus statistics
-      lock  log
+<ROOT>/.codesearch/           mode 0700, with its own .gitignore
+  CURRENT                     the name of the generation that answers
+  gen-<n>/store/              LanceDB
+  gen-<n>/model/              the Bundle in use
+  gen-<n>/manifest.sqlite     files, hashes, versions, corpus statistics
+  lock  log
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def base_bundle() -> Path:
 def index_folder(root: Path, index_dir: Path | None = None) -> Path:
     """Return where ROOT's index belongs.
 
-    In order: INDEX_DIR as given; `$CODESEARCH_HOME/<name>-<digest of the root's path>`; `<ROOT>/.codesearch`, where that
-    exists or ROOT is writable; the per-user data folder for a read-only ROOT.
+    In order: INDEX_DIR as given; `$CODESEARCH_HOME/<name>-<digest of the root's path>`; `<ROOT>/.codesearch`, where
+    that exists or ROOT is writable; the per-user data folder for a read-only ROOT.
     """
     if index_dir is not None:
         return index_dir

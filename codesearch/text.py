@@ -2,8 +2,8 @@
 
 The trainer and the index share this file, so they can not drift apart. Two forms of text leave it:
 
-- *words*, for the encoder: every identifier split at camelCase, snake_case and digits, lower-cased, punctuation dropped.
-  A static retriever averages pieces, so punctuation would only dilute it, and words make tokenising cheap.
+- *words*, for the encoder: every identifier split at camelCase, snake_case and digits, lower-cased, without
+  punctuation. A static retriever averages pieces, so punctuation would only dilute it, and words tokenise cheaply.
 - *terms*, for full-text search and its statistics: the stems of those words, and each compound identifier whole.
 
 Splitting and stemming are pure functions of one identifier and identifiers repeat: both are cached, which makes them
@@ -31,12 +31,14 @@ TEXT_VERSION: Final = 1
 
 _IDENTIFIER: Final = re.compile(r"\w+")
 _PART: Final = re.compile(
-    r"[A-Z]+(?=[A-Z][a-z])"  # HTTP in HTTPServer
+    r"[A-Z]{2,}s(?![a-z])"  # URLs
+    r"|[A-Z]+(?=[A-Z][a-z])"  # HTTP in HTTPServer
     r"|[A-Z]?[a-z]+"
     r"|[A-Z]+"
     r"|[0-9]+"
-    r"|[^\W\d_A-Za-z]+"  # words of other scripts, whole
 )
+_FOREIGN_PART: Final = re.compile(r"[^\W\d_]+|[0-9]+")
+"""Words with letters beyond ASCII are prose more often than identifiers: `naïve` stays whole."""
 _LONGEST_WORD: Final = 40
 """Characters; longer runs are hashes and encoded data, which no one asks for."""
 
@@ -56,7 +58,8 @@ _stem = snowballstemmer.stemmer("porter").stemWord
 @lru_cache(_CACHE)
 def split(identifier: str) -> tuple[str, ...]:
     """Return the lower-cased words of one identifier: `parseHTTPResponse_v2` gives parse, http, response, v, 2."""
-    return tuple(part.lower() for part in _PART.findall(identifier) if len(part) <= _LONGEST_WORD)
+    pattern = _PART if identifier.isascii() else _FOREIGN_PART
+    return tuple(part.lower() for part in pattern.findall(identifier) if len(part) <= _LONGEST_WORD)
 
 
 @lru_cache(_CACHE)
@@ -86,7 +89,7 @@ def query_terms(query: str) -> list[str]:
 
 
 def heading(chunk: Chunk) -> str:
-    """Return what a chunk is called: its path and its qualified name, and for later parts of a definition its header."""
+    """Return what a chunk is called: its path and qualified name, and for later parts of a definition its header."""
     parts = [chunk.path, chunk.symbol]
     if chunk.part:
         parts.append(chunk.signature)

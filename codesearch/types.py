@@ -40,7 +40,7 @@ class Span:
 class Chunk:
     """One searchable piece of one file.
 
-    The texts of a file's chunks, joined in order, are the file's decoded text: nothing is lost and nothing occurs twice.
+    The texts of a file's chunks, joined in order, are the file's decoded text: nothing is lost, nothing occurs twice.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Chunk:
     """The source exactly as it stands in the file."""
     span: Span
     part: int = 0
-    """Which part of a long definition this is, from 0. Parts after the first are embedded with the signature repeated."""
+    """Which part of a long definition this is, from 0. Later parts are embedded with the signature repeated."""
     parts: int = 1
 
 
