@@ -35,8 +35,8 @@ class Description:
     dimensions: int
     max_tokens: int
     """Pieces of a text that are read; the chunker keeps chunks below it, so that nothing is cut in silence."""
-    normalise: Literal["words", "none"]
-    """`words`: texts pass through `codesearch.text.words` before the tokenizer."""
+    normalise: Literal["bag", "none"]
+    """`bag`: texts pass through `codesearch.text.bag` before the tokenizer."""
     query_prefix: str = ""
     passage_prefix: str = ""
     files: dict[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from codesearch.bundle import MODEL, TOKENIZER, Bundle
 from codesearch.errors import BundleError
-from codesearch.text import words
+from codesearch.text import bag
 from codesearch.types import Role
 
 _CELLS: Final = 1 << 15
@@ -55,8 +55,8 @@ class OnnxEncoder:
         """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros."""
         said = self._description
         prefix = said.query_prefix if role == "query" else said.passage_prefix
-        if said.normalise == "words":
-            texts = [" ".join(words(text)) for text in texts]
+        if said.normalise == "bag":
+            texts = [bag(text) for text in texts]
         encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
         pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
         vectors = np.zeros((len(pieces), said.dimensions), np.float32)

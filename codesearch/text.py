@@ -77,6 +77,14 @@ def words(text: str) -> list[str]:
     return list(chain.from_iterable(map(split, _IDENTIFIER.findall(text))))
 
 
+def bag(text: str) -> str:
+    """Return the distinct words of TEXT in order of first occurrence, joined by blanks: what a static encoder reads.
+
+    A word counts once however often it stands there: a mean that counts repetitions is drowned by loop variables.
+    """
+    return " ".join(dict.fromkeys(chain.from_iterable(map(split, _IDENTIFIER.findall(text)))))
+
+
 def terms(text: str) -> list[str]:
     """Return the terms of TEXT in order: stems of its words, and each compound identifier whole after its stems."""
     return list(chain.from_iterable(map(_terms_of, _IDENTIFIER.findall(text))))

@@ -1,0 +1,35 @@
+"""What a training run is made of: one frozen object a run, written into its checkpoint and its model card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """Pretraining of the static base retriever."""
+
+    pieces: int = 30_000
+    """Size of the tokenizer's vocabulary."""
+    dimensions: int = 256
+    seed: int = 0
+    steps: int = 12_000
+    batch: int = 1024
+    """Pairs a step; each is every other one's negative."""
+    repositories_a_batch: int = 16
+    """A batch is drawn from few repositories: telling neighbours apart is what search within one repository needs."""
+    rate: float = 5e-3
+    """Adam's peak learning rate; linear warm-up over 2 % of the steps, then linear to zero."""
+    weight_rate: float = 5e-2
+    """The same for the pieces' log-weights, which are few and move further."""
+    temperature: float = 0.05
+    doc_share: float = 0.5
+    """Of the pairs: doc comment → function."""
+    name_share: float = 0.25
+    """Of the pairs: path, symbol → body. The rest are halves of a body."""
+    longest_passage: int = 384
+    """Pieces of a body that one training pair reads, from a random start where it is longer."""
+    unique: bool = True
+    """Count each piece of a text once, as search does."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
