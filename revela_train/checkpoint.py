@@ -6,7 +6,6 @@ The JSON is written last and names the tensors' file, so a kill in between leave
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def save(folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optim
     save_file(tensors, folder / name)
     partial = folder / "run.json.partial"
     partial.write_text(json.dumps({"step": step, "tensors": name} | run, indent=1), encoding="utf-8")
-    os.replace(partial, folder / "run.json")
+    partial.replace(folder / "run.json")
     for old in folder.glob("step-*.safetensors"):
         if old.name != name:
             old.unlink()

@@ -1,4 +1,4 @@
-"""The training loop of the static retriever: draw, contrast, step, checkpoint; resumes after a kill to the same losses."""
+"""The training loop of the static retriever: draw, contrast, step, checkpoint. A resumed run has the same losses."""
 
 from __future__ import annotations
 
