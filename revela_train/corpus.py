@@ -35,8 +35,8 @@ HELD_OUT: Final = frozenset(
     lazy.nvim zls aiohttp fastapi httpx model2vec pydantic requests starlette axios redux cobra chi commons-lang
     commons-lang3 jackson-databind guzzle laravel sinatra rails tokio serde zod vitest messagepack-csharp
     newtonsoft-json newtonsoft.json kotlinx.coroutines exposed circe http4s vapor snapkit nlohmann nlohmann-json
-    nlohmann_json abseil abseil-cpp absl phoenix ecto curl redis bats bats-core bash-it pandoc xmonad telescope.nvim mini.nvim zig
-    zig-clap""".split()
+    nlohmann_json abseil abseil-cpp absl phoenix ecto curl redis bats bats-core bash-it pandoc xmonad telescope.nvim
+    mini.nvim zig zig-clap""".split()
 )
 """Repositories kept for measuring, by the names their copies go by."""
 
