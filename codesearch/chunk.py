@@ -1,0 +1,613 @@
+r"""Cuts one file into chunks: functions, class outlines, left-over code, sections; all of it, once, in order.
+
+The way of a file: its text is divided into *pieces*, which are its lines (a monstrous line is several pieces); the
+parser and the language's query say where definitions start and end; definitions become runs of pieces; what no
+definition holds becomes runs of its own or joins a neighbour; runs too long become parts. As every run is a range of
+pieces and each begins where the one before ended, nothing can be lost or doubled, whatever the parser says.
+
+A line ends with `\n`, as git, grep and ctags count (`\r\n` therefore too); a lone `\r` ends none.
+
+The parser runs under a time limit through its progress callback. The query does not: the callback that py-tree-sitter
+0.26 offers for it crashes the process, and a query's time is a fraction of the parse that it follows.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from inspect import cleandoc
+from itertools import pairwise
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from codesearch.languages import LANGUAGES, TEXT, Language, grammar, language_of
+from codesearch.types import Chunk, Kind, Span
+
+if TYPE_CHECKING:
+    import tree_sitter
+
+CHUNKER_VERSION: Final = 1
+"""Raised when the same file would be cut or named otherwise; makes an index stale (reason CHUNKER).
+
+1. Functions, class outlines, left-over code, Markdown sections, plain windows.
+"""
+
+TIME_LIMIT: Final = 5.0
+"""Seconds of parsing a file; a file of 1 MB takes a third of a second, one that takes seconds is hostile."""
+
+_PART_CHARS: Final = 2000
+_PART_LINES: Final = 60
+"""A part aims at this size: about what a screen holds, and what an average of word vectors can still stand for."""
+_SLACK: Final = 1.2
+"""What is longer than a part by no more than this stays whole."""
+_LONG: Final = 2.0
+"""A function longer than so many parts gives its nested functions chunks of their own."""
+_NESTED_LINES: Final = 5
+"""Nested definitions shorter than this stay in the function around them even then."""
+_TINY_CHARS: Final = 120
+_TINY_LINES: Final = 2
+"""Left-over code up to this size joins its neighbour: alone it would say nothing."""
+_COMMENT_LINES: Final = 12
+"""Comments up to this many lines that stand apart join what follows them (a heading over some functions)."""
+_TYPE_LINES: Final = 3
+"""A type alias shorter than this is left-over code."""
+_DEPTH: Final = 40
+"""Definitions nested deeper than this stay in the one around them; generated and hostile code goes further."""
+_SIGNATURE: Final = 300
+_DOC: Final = 4000
+"""Characters kept of a signature and of a doc comment; the text itself is never shortened."""
+_READ: Final = 1 << 16
+"""Bytes handed to the parser at a time."""
+
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_NEWLINE: Final = re.compile("\n")
+_NEWLINE_BYTES: Final = re.compile(b"\n")
+_CLOSER: Final = re.compile(r"(?:[\W_]|\bend\b)*")
+"""Lines without a word but `end`: blank lines and what closes blocks."""
+_NOTHING: Final = re.compile(r"\s*")
+
+
+def decode(data: bytes) -> str:
+    """Return the text of DATA: UTF-16 by its byte order mark, else UTF-8 (its mark stays in the text), else Latin-1."""
+    if data.startswith(_UTF16):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            pass
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def chunk(path: str, text: str, language: str | None = None, *, time_limit: float = TIME_LIMIT) -> list[Chunk]:
+    """Cut TEXT, the decoded content of the file at PATH, into chunks; joined in order, their texts are TEXT.
+
+    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds, or gives no
+    definitions, is cut into plain windows of lines. An empty file gives none.
+    """
+    if not text:
+        return []
+    if language is None:
+        language = language_of(path, text[:4096].encode("utf-8", "replace")) or TEXT
+    source = _Source(text)
+    runs: list[_Run]
+    if language == "markdown":
+        runs = _sections(source)
+    else:
+        root = _Definition("", "", 0, len(source.starts))
+        known = LANGUAGES.get(language)
+        if known is not None:
+            _define(source, root, known, monotonic() + time_limit)
+        runs = []
+        _runs(source, root, runs)
+        runs = _tidy(source, runs, known.comments if known else ())
+    return _chunks(path, language, source, runs)
+
+
+class _Source:
+    """A text as pieces: lines, and stretches of lines too long for a part."""
+
+    __slots__ = ("data", "first_lines", "starts", "starts_bytes", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.data = text.encode("utf-8", "surrogatepass")
+        starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
+        if starts[-1] == len(text):
+            starts.pop()
+        self.first_lines: list[int] | None = None
+        """Line of each piece where pieces are not lines."""
+        limit = int(_PART_CHARS * _SLACK)
+        if len(text) > limit and any(b - a > limit for a, b in pairwise((*starts, len(text)))):
+            starts = self._cut_monsters(starts, limit)
+        self.starts = starts
+        """Offset in the text of each piece."""
+        self.starts_bytes = starts if len(self.data) == len(text) else self._byte_starts()
+        """Offset in the UTF-8 bytes, which the parser speaks of, of each piece."""
+
+    def _cut_monsters(self, starts: list[int], limit: int) -> list[int]:
+        pieces: list[int] = []
+        lines: list[int] = []
+        for line, (start, end) in enumerate(pairwise((*starts, len(self.text))), 1):
+            count = ceil((end - start) / _PART_CHARS) if end - start > limit else 1
+            pieces.extend(start + (end - start) * k // count for k in range(count))
+            lines.extend([line] * count)
+        self.first_lines = lines
+        return pieces
+
+    def _byte_starts(self) -> list[int]:
+        if self.first_lines is None:
+            starts = [0, *(match.end() for match in _NEWLINE_BYTES.finditer(self.data))]
+            return starts[: len(self.starts)]
+        offset = 0
+        offsets = []
+        for start, end in pairwise((*self.starts, len(self.text))):
+            offsets.append(offset)
+            offset += len(self.text[start:end].encode("utf-8", "surrogatepass"))
+        return offsets
+
+    def piece_at(self, offset: int) -> int:
+        """Return the piece that holds the byte at OFFSET."""
+        return bisect_right(self.starts_bytes, offset) - 1
+
+    def between(self, low: int, high: int) -> str:
+        """Return the text of the pieces from LOW up to, not with, HIGH."""
+        return self.text[self.starts[low] : self.starts[high] if high < len(self.starts) else len(self.text)]
+
+    def size(self, low: int, high: int) -> float:
+        """Return the length of a run of pieces, in parts."""
+        end = self.starts[high] if high < len(self.starts) else len(self.text)
+        return max((end - self.starts[low]) / _PART_CHARS, (high - low) / _PART_LINES)
+
+    def line(self, piece: int) -> int:
+        """Return the 1-based line of a piece."""
+        return piece + 1 if self.first_lines is None else self.first_lines[piece]
+
+    def slice(self, start: int, end: int) -> str:
+        """Return the text between two byte offsets."""
+        return self.data[start:end].decode("utf-8", "replace")
+
+
+@dataclass(slots=True, eq=False)
+class _Definition:
+    """A definition found, as a run of pieces, with those inside it."""
+
+    what: str
+    """The capture that found it; empty for the file itself."""
+    name: str
+    """Qualified name."""
+    low: int
+    """First piece, that of its leading comments included."""
+    high: int
+    """Behind its last piece."""
+    head: int = 0
+    """Piece at which the definition itself starts."""
+    start: int = 0
+    end: int = 0
+    """Bytes of the definition without what leads it."""
+    body: int = 0
+    """Byte at which the body starts; 0 where there is none."""
+    leads: tuple[tuple[int, int], ...] = ()
+    """Bytes of the comments, decorators and attributes above it."""
+    parent: _Definition | None = None
+    depth: int = 0
+    children: list[_Definition] = field(default_factory=list)
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the chunks that this definition's own lines become."""
+        if self.what == "method":
+            return Kind.METHOD
+        if self.what == "function":
+            inside = self.parent is not None and self.parent.what in _HOLDS_METHODS
+            return Kind.METHOD if inside else Kind.FUNCTION
+        if self.what == "section":
+            return Kind.SECTION
+        return Kind.MODULE if self.what in ("", "namespace") else Kind.CLASS
+
+
+_HOLDS_METHODS: Final = frozenset({"class", "extension", "type"})
+_FUNCTIONS: Final = frozenset({"function", "method"})
+_DEFINITIONS: Final = ("function", "method", "class", "extension", "type", "module", "namespace")
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of pieces that becomes one chunk, or the parts of one."""
+
+    low: int
+    high: int
+    owner: _Definition
+    gap: bool
+    """Left-over between definitions: it may join a neighbour."""
+    last: bool = False
+    """Nothing of its owner follows."""
+
+
+def _define(source: _Source, root: _Definition, language: Language, deadline: float) -> None:
+    """Hang the definitions of SOURCE below ROOT; none when the parser is not done by the DEADLINE."""
+    import tree_sitter
+
+    compiled = grammar(language.name)
+    data = memoryview(source.data)
+    try:
+        tree = compiled.parser.parse(
+            lambda offset, _: data[offset : offset + _READ],
+            progress_callback=lambda _offset, _has_error: monotonic() > deadline,
+        )
+    except ValueError:  # the parser's word for "cancelled"
+        compiled.parser.reset()
+        return
+    leads: list[tuple[int, int]] = []
+    found: list[tuple[int, int, str, dict[str, list[tree_sitter.Node]]]] = []
+    for _, captures in tree_sitter.QueryCursor(compiled.query).matches(tree.root_node):
+        if "lead" in captures:
+            leads.extend(node.byte_range for node in captures["lead"])
+            continue
+        for what in _DEFINITIONS:
+            if what in captures:
+                if "keyword" in captures and not _is_keyword(source, language, what, captures["keyword"][0]):
+                    break
+                node = captures[what][0]
+                # Longest first where several start together, so that what encloses comes before what is inside.
+                found.append((node.start_byte, -node.end_byte, what, captures))
+                break
+    leads.sort()
+    found.sort(key=lambda item: item[:2])
+    _nest(source, root, language, leads, found)
+
+
+def _is_keyword(source: _Source, language: Language, what: str, node: tree_sitter.Node) -> bool:
+    return source.slice(node.start_byte, node.end_byte) in language.keywords[what]
+
+
+def _nest(
+    source: _Source,
+    root: _Definition,
+    language: Language,
+    leads: list[tuple[int, int]],
+    found: list[tuple[int, int, str, dict[str, list[tree_sitter.Node]]]],
+) -> None:
+    """Build the tree of definitions: each a run of whole pieces within its parent's, after its elder siblings'."""
+    lead_starts = [start for start, _ in leads]
+    root.end = len(source.data)
+    around = root
+    previous = (-1, -1)
+    for start, negative_end, what, captures in found:
+        end = -negative_end
+        if (start, end) == previous:  # two patterns for one definition
+            continue
+        previous = (start, end)
+        while around.parent is not None and around.end <= start:
+            around = around.parent
+        one_line = around is not root and around.high - around.head == 1
+        if one_line or around.depth >= _DEPTH:
+            continue
+        floor = around.children[-1].high if around.children else around.head
+        head = max(source.piece_at(start), floor)
+        high = min(source.piece_at(max(start, end - 1)) + 1, around.high)
+        if head >= high:  # shares its lines with the definition before it, which names them
+            continue
+        low, own_leads = _leading(source, leads, lead_starts, start, floor)
+        definition = _Definition(
+            what, "", min(low, head), high, head, start, end, 0, own_leads, around, around.depth + 1
+        )
+        if "body" in captures:
+            definition.body = captures["body"][0].start_byte
+        names = [around.name] if around.name else []
+        for part in ("owner", "name"):
+            if part in captures:
+                node = captures[part][0]
+                names.append(
+                    _name(source.slice(node.start_byte, min(node.end_byte, node.start_byte + _SIGNATURE)), language)
+                )
+        if "owner" in captures and what == "function":
+            definition.what = "method"
+        definition.name = ".".join(name for name in names if name)
+        around.children.append(definition)
+        around = definition
+
+
+def _leading(
+    source: _Source, leads: list[tuple[int, int]], lead_starts: list[int], start: int, floor: int
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return the first piece, not before FLOOR, of what stands directly above the byte START, and its bytes."""
+    low = source.piece_at(start)
+    last = first = bisect_left(lead_starts, start)
+    while first > 0:
+        lead_start, lead_end = leads[first - 1]
+        top = source.piece_at(lead_start)
+        bottom = source.piece_at(max(lead_start, lead_end - 1))
+        if top < floor or bottom < low - 1 or source.data[source.starts_bytes[top] : lead_start].strip():
+            break
+        low = min(low, top)
+        first -= 1
+    return low, tuple(leads[first:last])
+
+
+_GENERICS: Final = re.compile(r"(?<=\w)\s*<.*>")
+_SEPARATOR: Final = re.compile(r"\s*(?:::|[:.])\s*")
+_SPACE: Final = re.compile(r"\s+")
+
+
+def _name(written: str, language: Language) -> str:
+    """Return a name as WRITTEN as a name whose parts are joined by '.'."""
+    name = _SPACE.sub(" ", written).strip("`'\" ")
+    if name.isidentifier():
+        return name
+    if "<" in name and "operator" not in name:
+        name = _GENERICS.sub("", name)
+    for pattern, replacement in language.renames:
+        name = pattern.sub(replacement, name)
+    return _SEPARATOR.sub(".", name).strip(".") if name[:1].isidentifier() else name
+
+
+def _runs(source: _Source, definition: _Definition, into: list[_Run]) -> None:
+    """Append the runs of DEFINITION in order: its own lines, and those of the definitions inside it."""
+    inner = definition.children
+    if definition.what in _FUNCTIONS:
+        if inner and source.size(definition.low, definition.high) > _LONG:
+            inner = [child for child in inner if child.high - child.low >= _NESTED_LINES]
+        else:
+            inner = []
+    cursor = definition.low
+    outline = definition.what not in ("", "namespace", "extension")
+    for child in inner:
+        if not child.children and (
+            child.what == "namespace" or (child.what == "type" and child.high - child.head < _TYPE_LINES)
+        ):
+            continue
+        if child.low > cursor:
+            into.append(_Run(cursor, child.low, definition, gap=not outline or cursor > definition.low))
+        _runs(source, child, into)
+        cursor = child.high
+    if cursor < definition.high:
+        into.append(_Run(cursor, definition.high, definition, gap=not outline or cursor > definition.low, last=True))
+
+
+def _tidy(source: _Source, runs: list[_Run], comments: tuple[str, ...]) -> list[_Run]:
+    """Join left-over runs that would say nothing alone to their neighbours."""
+    tidy: list[_Run] = []
+    low = -1
+    """Where a left-over run that joins the one after it starts."""
+    for index, run in enumerate(runs):
+        if low >= 0:
+            run.low, low = low, -1
+        if not run.gap or len(runs) == 1:
+            tidy.append(run)
+            continue
+        text = source.between(run.low, run.high)
+        follows = not run.last and index + 1 < len(runs)
+        if _CLOSER.fullmatch(text):
+            to_previous, to_next = True, follows
+        else:
+            lines = [line for line in map(str.strip, text.splitlines()) if line] if len(text) < _PART_CHARS else []
+            tiny = 0 < len(lines) <= _TINY_LINES and len(text) <= _TINY_CHARS
+            # Code right below a definition speaks of it; otherwise it is taken for the next one's.
+            touches = tiny and not _NOTHING.fullmatch(source.between(run.low, run.low + 1))
+            touches = touches and bool(tidy) and not _NOTHING.fullmatch(source.between(run.low - 1, run.low))
+            heading = 0 < len(lines) <= _COMMENT_LINES and all(line.startswith(comments) for line in lines)
+            to_previous = touches or ((tiny or heading) and not follows)
+            to_next = (tiny or heading) and follows
+        if to_previous and tidy:
+            tidy[-1].high = run.high
+        elif to_next:
+            low = run.low
+        else:
+            tidy.append(run)
+    return tidy
+
+
+def _cuts(source: _Source, low: int, high: int) -> list[int]:
+    """Return the bounds of the parts of a run: balanced, and where the code itself makes a break."""
+    size = source.size(low, high)
+    if size <= _SLACK:
+        return [low, high]
+    count = ceil(size)
+    starts = source.starts
+    begin = starts[low]
+    end = starts[high] if high < len(starts) else len(source.text)
+    by_lines = (high - low) / _PART_LINES > (end - begin) / _PART_CHARS
+    cuts = [low]
+    for k in range(1, count):
+        if by_lines:
+            ideals = [low + (high - low) * (k + shift) / count for shift in (-0.3, 0.0, 0.3)]
+            first, ideal, last = (round(ideal) for ideal in ideals)
+        else:
+            first, ideal, last = (
+                bisect_left(starts, begin + (end - begin) * (k + shift) / count, low, high)
+                for shift in (-0.3, 0.0, 0.3)
+            )
+        first = max(first, cuts[-1] + 1)
+        last = min(last, high - 1)
+        if first > last:
+            continue
+        reach = max(1, last - first)
+        cuts.append(
+            min(range(first, last + 1), key=lambda piece: _badness(source, piece) + 4 * abs(piece - ideal) / reach)
+        )
+    cuts.append(high)
+    return cuts
+
+
+_CLOSES: Final = re.compile(r"[)\]}]|end\b|else\b|elif\b|elsif\b|catch\b|except\b|finally\b|rescue\b|fi\b|done\b")
+
+
+def _badness(source: _Source, piece: int) -> float:
+    """Return how bad a place before this piece is for a cut: deep in a block, or where one closes."""
+    line = source.between(piece, piece + 1)
+    bare = line.lstrip()
+    if not bare:
+        return 6.0
+    indent = min(len(line.expandtabs(4)) - len(bare), 32) / 4 if line[0] in " \t" else 0.0
+    blank_above = not source.between(piece - 1, piece).strip()
+    return indent - (3.0 if blank_above else 0.0) + (2.0 if _CLOSES.match(bare) else 0.0)
+
+
+def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list[Chunk]:
+    """Return the chunks of RUNS, long ones in parts."""
+    cut = [(run.owner, low, high) for run in runs for low, high in pairwise(_cuts(source, run.low, run.high))]
+    parts: dict[int, int] = {}
+    for owner, _, _ in cut:
+        parts[id(owner)] = parts.get(id(owner), 0) + 1
+    seen: dict[int, int] = {}
+    signatures: dict[int, str] = {}
+    chunks = []
+    for owner, low, high in cut:
+        key = id(owner)
+        kind = owner.kind
+        part = seen.get(key, 0)
+        seen[key] = part + 1
+        if not part:
+            signatures[key] = _signature(source, owner)
+        left_over = kind is Kind.MODULE
+        chunks.append(
+            Chunk(
+                path=path,
+                language=language,
+                kind=kind,
+                symbol="" if left_over else owner.name,
+                signature="" if left_over else signatures[key],
+                doc="" if part else _doc(source, owner, language),
+                text=source.between(low, high),
+                span=Span(source.line(low), source.line(high - 1)),
+                part=0 if left_over else part,
+                parts=1 if left_over else parts[key],
+            )
+        )
+    return chunks
+
+
+_OPENER: Final = re.compile(r"\s*(?:\{|=>|=|:|->|\bdo|\bwhere|\bbegin)$")
+
+
+def _signature(source: _Source, definition: _Definition) -> str:
+    """Return the header of DEFINITION on one line."""
+    if definition.what in ("", "namespace", "section"):
+        return ""
+    end = definition.body or definition.end
+    # Enough for any header that will be kept, and a bound on what is looked at.
+    text = source.slice(definition.start, min(end, definition.start + 8 * _SIGNATURE))
+    if not definition.body:
+        text = text.partition("\n")[0]
+    text = _OPENER.sub("", " ".join(text.split()))
+    return text if len(text) <= _SIGNATURE else text[: _SIGNATURE - 1] + "…"
+
+
+_MARKER: Final = re.compile(r"(?:/\*+!?<?|//[/!]*<?|#+!?|--+\s*[|^]?|\{-+\s*[|^]?|\*+/?)?\s?")
+_END_MARKER: Final = re.compile(r"\s*(?:\*+/|-\})$")
+_XML: Final = re.compile(r"</?(?:summary|param|returns|remarks|inheritdoc|see|typeparam|value|example|exception)\b")
+_XML_NAMES: Final = re.compile(r"<\w+\s+(?:cref|name|langword|href)=\"(?:[A-Z]:)?([^\"]*)\"\s*(/?)>")
+_XML_TAG: Final = re.compile(r"</?\w[^<>]*>")
+_PRAGMA: Final = re.compile(
+    r"(?:eslint|noqa|pylint|mypy:|type:|go:|\+build|nolint|prettier-|@ts-|rubocop:|shellcheck|#?region|#?endregion"
+    r"|clang-format|NOLINT|swiftlint:|swift-format|istanbul|ruff:|fmt:|!/|-\*-|phpcs:|@phpstan|@psalm)"
+)
+_ATTRIBUTE_DOC: Final = re.compile(r'@(?:type)?doc\s+(?:~[sS])?(?:"""(.*?)"""|"((?:[^"\\]|\\.)*)")', re.DOTALL)
+
+
+def _doc(source: _Source, definition: _Definition, language: str) -> str:
+    """Return the documentation of DEFINITION: its docstring, else the comments that lead it, without their markers."""
+    known = LANGUAGES.get(language)
+    if known is None:
+        return ""
+    if known.docstring is not None and definition.body:
+        body = source.slice(definition.body, definition.body + 2 * _DOC)
+        if match := known.docstring.match(body):
+            text = next((group for group in match.groups() if group is not None), "")
+            return cleandoc(text)[:_DOC].strip()
+    texts = []
+    for start, end in definition.leads:
+        written = source.slice(start, min(end, start + 2 * _DOC))
+        if match := _ATTRIBUTE_DOC.match(written):
+            texts.append(cleandoc(match[1] or match[2] or ""))
+        elif not written.startswith(("@", "#[", "[")):
+            texts.append(_uncommented(written))
+    text = "\n".join(filter(None, texts))
+    if _XML.search(text):
+        text = _XML_TAG.sub("", _XML_NAMES.sub(r"\1 ", text))
+        text = "\n".join(filter(None, map(str.strip, text.splitlines())))
+    return text[:_DOC].strip()
+
+
+def _uncommented(comment: str) -> str:
+    """Return the words of one comment."""
+    lines = []
+    for line in comment.splitlines():
+        bare = line.strip()
+        bare = _END_MARKER.sub("", bare[_MARKER.match(bare).end() :])  # type: ignore[union-attr] # matches nothing too
+        if not _PRAGMA.match(bare):
+            lines.append(bare if not _CLOSER.fullmatch(bare) else "")
+    return "\n".join(lines).strip()
+
+
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*\r?\n?$")
+_UNDERLINE: Final = re.compile(r" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
+_PARAGRAPH: Final = re.compile(r" {0,3}(?![#>|]|[-+*]\s|\d+[.)]\s|<|```|~~~)\S")
+_FENCE: Final = re.compile(r"[ \t]*(?:[-*+]\s+|\d+[.)]\s+|>\s*)*(`{3,}|~{3,})([^`\n]*)")
+_LINK: Final = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
+_MARKUP: Final = re.compile(r"<[^>]*>|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
+
+
+def _sections(source: _Source) -> list[_Run]:
+    """Return one run a heading of a Markdown text, with the text up to the next heading.
+
+    Read line by line rather than by tree-sitter-markdown: only headings outside of fences, comments and front matter
+    are wanted, the time is linear by construction, and no scanner in C sees hostile text.
+    """
+    headings: list[tuple[int, int, str]] = []
+    fence = ""
+    comment = False
+    matter = source.between(0, 1).rstrip() == "---"
+    above = ""
+    for piece in range(len(source.starts)):
+        line = source.between(piece, piece + 1)
+        before, above = above, line
+        if matter:
+            matter = piece == 0 or line.rstrip() not in ("---", "...")
+            above = ""
+        elif comment:
+            comment = "-->" not in line
+        elif fence:
+            closing = line.strip()
+            if closing.startswith(fence) and not closing.strip(fence[0]):
+                fence = ""
+        elif match := _FENCE.match(line):
+            fence = match[1]
+        elif match := _HEADING.match(line):
+            headings.append((piece, len(match[1]), match[2] or ""))
+            above = ""
+        elif (match := _UNDERLINE.match(line)) and _PARAGRAPH.match(before):
+            if piece < 2 or not _PARAGRAPH.match(source.between(piece - 2, piece - 1)):
+                headings.append((piece - 1, 1 if match[1] else 2, before.strip()))
+            above = ""
+        elif "<!--" in line:
+            comment = "-->" not in line.rpartition("<!--")[2]
+    return _heading_runs(source, headings)
+
+
+def _heading_runs(source: _Source, headings: list[tuple[int, int, str]]) -> list[_Run]:
+    """Return the runs that HEADINGS (piece, level, title) begin; a heading without text joins the one below it."""
+    high = len(source.starts)
+    runs: list[_Run] = []
+    path: list[tuple[int, str]] = []
+    low = 0
+    if not headings or headings[0][0] > 0:
+        preamble = _Definition("section", "", 0, headings[0][0] if headings else high)
+        runs.append(_Run(preamble.low, preamble.high, preamble, gap=False))
+        low = preamble.high
+    for (piece, level, title), (after, deeper, _) in pairwise((*headings, (high, 0, ""))):
+        while path and path[-1][0] >= level:
+            path.pop()
+        path.append((level, _MARKUP.sub("", _LINK.sub(r"\1", title)).strip()))
+        below = source.text.find("\n", source.starts[piece]) + 1
+        end = source.starts[after] if after < high else len(source.text)
+        if deeper > level and not source.text[below:end].strip("=- \t\r\n"):
+            continue
+        section = _Definition("section", " > ".join(text for _, text in path if text), low, after)
+        runs.append(_Run(low, after, section, gap=False))
+        low = after
+    return runs
