@@ -17,7 +17,7 @@ import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from inspect import cleandoc
-from itertools import pairwise
+from itertools import islice, pairwise, takewhile
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -51,8 +51,9 @@ _TINY_LINES: Final = 2
 """Left-over code up to this size joins its neighbour: alone it would say nothing."""
 _COMMENT_LINES: Final = 12
 """Comments up to this many lines that stand apart join what follows them (a heading over some functions)."""
-_TYPE_LINES: Final = 3
-"""A type alias shorter than this is left-over code."""
+_SHORT_LINES: Final = 3
+"""A type alias or a property shorter than this is left-over code."""
+_FILE_DOC_LINES: Final = 100
 _DEPTH: Final = 40
 """Definitions nested deeper than this stay in the one around them; generated and hostile code goes further."""
 _SIGNATURE: Final = 300
@@ -188,8 +189,8 @@ class _Definition:
     start: int = 0
     end: int = 0
     """Bytes of the definition without what leads it."""
-    body: int = 0
-    """Byte at which the body starts; 0 where there is none."""
+    body: int = -1
+    """Byte at which the body starts; -1 where there is none."""
     leads: tuple[tuple[int, int], ...] = ()
     """Bytes of the comments, decorators and attributes above it."""
     parent: _Definition | None = None
@@ -201,7 +202,7 @@ class _Definition:
         """Kind of the chunks that this definition's own lines become."""
         if self.what == "method":
             return Kind.METHOD
-        if self.what == "function":
+        if self.what in ("function", "accessor"):
             inside = self.parent is not None and self.parent.what in _HOLDS_METHODS
             return Kind.METHOD if inside else Kind.FUNCTION
         if self.what == "section":
@@ -210,8 +211,9 @@ class _Definition:
 
 
 _HOLDS_METHODS: Final = frozenset({"class", "extension", "type"})
-_FUNCTIONS: Final = frozenset({"function", "method"})
-_DEFINITIONS: Final = ("function", "method", "class", "extension", "type", "module", "namespace")
+_FUNCTIONS: Final = frozenset({"function", "method", "accessor"})
+_SHORT: Final = frozenset({"type", "accessor"})
+_DEFINITIONS: Final = ("function", "method", "class", "extension", "type", "accessor", "module", "namespace")
 
 
 @dataclass(slots=True)
@@ -225,6 +227,18 @@ class _Run:
     """Left-over between definitions: it may join a neighbour."""
     last: bool = False
     """Nothing of its owner follows."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one match of the query says."""
+
+    start: int
+    end: int
+    pattern: int
+    """Index of the pattern: where two match one node, the first in the file of queries knows better."""
+    what: str
+    captures: dict[str, list[tree_sitter.Node]]
 
 
 def _define(source: _Source, root: _Definition, language: Language, deadline: float) -> None:
@@ -242,21 +256,32 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
         compiled.parser.reset()
         return
     leads: list[tuple[int, int]] = []
-    found: list[tuple[int, int, str, dict[str, list[tree_sitter.Node]]]] = []
-    for _, captures in tree_sitter.QueryCursor(compiled.query).matches(tree.root_node):
+    wraps: dict[int, int] = {}
+    found: list[_Found] = []
+    for pattern, captures in tree_sitter.QueryCursor(compiled.query).matches(tree.root_node):
         if "lead" in captures:
-            leads.extend(node.byte_range for node in captures["lead"])
+            leads.append(captures["lead"][0].byte_range)
+            continue
+        if "wrap" in captures:
+            start, end = captures["wrap"][0].byte_range
+            wraps[end] = min(start, wraps.get(end, start))
+            continue
+        if "file" in captures:
+            root.start, root.end = captures["file"][0].byte_range
             continue
         for what in _DEFINITIONS:
             if what in captures:
                 if "keyword" in captures and not _is_keyword(source, language, what, captures["keyword"][0]):
                     break
-                node = captures[what][0]
-                # Longest first where several start together, so that what encloses comes before what is inside.
-                found.append((node.start_byte, -node.end_byte, what, captures))
+                found.append(_Found(*captures[what][0].byte_range, pattern, what, captures))
                 break
     leads.sort()
-    found.sort(key=lambda item: item[:2])
+    for definition in found if wraps else ():
+        # What wraps a definition ends with it, or with the semicolon behind it.
+        for end in (definition.end, definition.end + 1):
+            definition.start = min(definition.start, wraps.get(end, definition.start))
+    # Longest first where several start together, so that what encloses comes before what is inside.
+    found.sort(key=lambda item: (item.start, -item.end, item.pattern))
     _nest(source, root, language, leads, found)
 
 
@@ -265,19 +290,15 @@ def _is_keyword(source: _Source, language: Language, what: str, node: tree_sitte
 
 
 def _nest(
-    source: _Source,
-    root: _Definition,
-    language: Language,
-    leads: list[tuple[int, int]],
-    found: list[tuple[int, int, str, dict[str, list[tree_sitter.Node]]]],
+    source: _Source, root: _Definition, language: Language, leads: list[tuple[int, int]], found: list[_Found]
 ) -> None:
     """Build the tree of definitions: each a run of whole pieces within its parent's, after its elder siblings'."""
     lead_starts = [start for start, _ in leads]
-    root.end = len(source.data)
+    _document_file(source, root, leads, lead_starts)
     around = root
     previous = (-1, -1)
-    for start, negative_end, what, captures in found:
-        end = -negative_end
+    for item in found:
+        start, end, captures = item.start, item.end, item.captures
         if (start, end) == previous:  # two patterns for one definition
             continue
         previous = (start, end)
@@ -286,29 +307,53 @@ def _nest(
         one_line = around is not root and around.high - around.head == 1
         if one_line or around.depth >= _DEPTH:
             continue
-        floor = around.children[-1].high if around.children else around.head
+        elder = around.children[-1] if around.children else None
+        floor = elder.high if elder else around.head
         head = max(source.piece_at(start), floor)
         high = min(source.piece_at(max(start, end - 1)) + 1, around.high)
         if head >= high:  # shares its lines with the definition before it, which names them
             continue
-        low, own_leads = _leading(source, leads, lead_starts, start, floor)
-        definition = _Definition(
-            what, "", min(low, head), high, head, start, end, 0, own_leads, around, around.depth + 1
-        )
-        if "body" in captures:
-            definition.body = captures["body"][0].start_byte
         names = [around.name] if around.name else []
         for part in ("owner", "name"):
             if part in captures:
                 node = captures[part][0]
-                names.append(
-                    _name(source.slice(node.start_byte, min(node.end_byte, node.start_byte + _SIGNATURE)), language)
-                )
-        if "owner" in captures and what == "function":
-            definition.what = "method"
-        definition.name = ".".join(name for name in names if name)
-        around.children.append(definition)
-        around = definition
+                written = source.slice(node.start_byte, min(node.end_byte, node.start_byte + _SIGNATURE))
+                names.append(_name(written, language))
+        name = ".".join(filter(None, names))
+        low, own_leads = _leading(source, leads, lead_starts, start, floor)
+        if elder and language.clauses and elder.name == name and elder.what == item.what == "function":
+            documented = any(_ATTRIBUTE_DOC.match(source.slice(*lead)) for lead in own_leads)
+            if low - elder.high <= _COMMENT_LINES and not documented:
+                elder.high = high
+                elder.end = end
+                around = elder
+                continue
+        around = _Definition(
+            what="method" if "owner" in captures and item.what == "function" else item.what,
+            name=name,
+            low=max(floor, min(low, head)),
+            high=high,
+            head=head,
+            start=start,
+            end=end,
+            body=captures["body"][0].start_byte if "body" in captures else -1,
+            leads=own_leads,
+            parent=around,
+            depth=around.depth + 1,
+        )
+        assert around.parent is not None
+        around.parent.children.append(around)
+
+
+def _document_file(source: _Source, root: _Definition, leads: list[tuple[int, int]], lead_starts: list[int]) -> None:
+    """Say where the documentation of the whole file is: a docstring, or comments above its header or of `//!`."""
+    if source.data[root.start : root.end].startswith((b'"', b"'", b"r")):
+        root.body = root.start
+    elif root.end:
+        _, root.leads = _leading(source, leads, lead_starts, root.start, 0)
+    else:
+        inner = takewhile(lambda lead: source.data.startswith(b"//!", lead[0]), leads)
+        root.leads = tuple(islice(inner, _FILE_DOC_LINES))
 
 
 def _leading(
@@ -357,7 +402,7 @@ def _runs(source: _Source, definition: _Definition, into: list[_Run]) -> None:
     outline = definition.what not in ("", "namespace", "extension")
     for child in inner:
         if not child.children and (
-            child.what == "namespace" or (child.what == "type" and child.high - child.head < _TYPE_LINES)
+            child.what == "namespace" or (child.what in _SHORT and child.high - child.head < _SHORT_LINES)
         ):
             continue
         if child.low > cursor:
@@ -471,7 +516,7 @@ def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list
                 kind=kind,
                 symbol="" if left_over else owner.name,
                 signature="" if left_over else signatures[key],
-                doc="" if part else _doc(source, owner, language),
+                doc="" if part or (left_over and low) else _doc(source, owner, language),
                 text=source.between(low, high),
                 span=Span(source.line(low), source.line(high - 1)),
                 part=0 if left_over else part,
@@ -488,10 +533,10 @@ def _signature(source: _Source, definition: _Definition) -> str:
     """Return the header of DEFINITION on one line."""
     if definition.what in ("", "namespace", "section"):
         return ""
-    end = definition.body or definition.end
+    end = definition.body if definition.body >= 0 else definition.end
     # Enough for any header that will be kept, and a bound on what is looked at.
     text = source.slice(definition.start, min(end, definition.start + 8 * _SIGNATURE))
-    if not definition.body:
+    if definition.body < 0:
         text = text.partition("\n")[0]
     text = _OPENER.sub("", " ".join(text.split()))
     return text if len(text) <= _SIGNATURE else text[: _SIGNATURE - 1] + "…"
@@ -506,6 +551,7 @@ _PRAGMA: Final = re.compile(
     r"(?:eslint|noqa|pylint|mypy:|type:|go:|\+build|nolint|prettier-|@ts-|rubocop:|shellcheck|#?region|#?endregion"
     r"|clang-format|NOLINT|swiftlint:|swift-format|istanbul|ruff:|fmt:|!/|-\*-|phpcs:|@phpstan|@psalm)"
 )
+_LICENSE: Final = re.compile(r"copyright|SPDX-|licen[cs]ed? under", re.IGNORECASE)
 _ATTRIBUTE_DOC: Final = re.compile(r'@(?:type)?doc\s+(?:~[sS])?(?:"""(.*?)"""|"((?:[^"\\]|\\.)*)")', re.DOTALL)
 
 
@@ -514,7 +560,7 @@ def _doc(source: _Source, definition: _Definition, language: str) -> str:
     known = LANGUAGES.get(language)
     if known is None:
         return ""
-    if known.docstring is not None and definition.body:
+    if known.docstring is not None and definition.body >= 0:
         body = source.slice(definition.body, definition.body + 2 * _DOC)
         if match := known.docstring.match(body):
             text = next((group for group in match.groups() if group is not None), "")
@@ -524,7 +570,7 @@ def _doc(source: _Source, definition: _Definition, language: str) -> str:
         written = source.slice(start, min(end, start + 2 * _DOC))
         if match := _ATTRIBUTE_DOC.match(written):
             texts.append(cleandoc(match[1] or match[2] or ""))
-        elif not written.startswith(("@", "#[", "[")):
+        elif not written.startswith(("@", "#[", "[", "{-#")) and not _LICENSE.search(written):
             texts.append(_uncommented(written))
     text = "\n".join(filter(None, texts))
     if _XML.search(text):

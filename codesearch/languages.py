@@ -1,6 +1,6 @@
 """Which language a path holds, and for each language its grammar, its query and what the query can not say.
 
-One table a language: a row of `LANGUAGES` here and the definitions in `queries/<name>.scm`, our own. A query captures
+One table a language: a row of `LANGUAGES` here and the definitions in `queries/<name>.scm`, our own. Captures:
 
     @function   a function with a body; a method when the nearest container below says so
     @method     always a method
@@ -8,11 +8,13 @@ One table a language: a row of `LANGUAGES` here and the definitions in `queries/
     @module     an outline whose functions are functions (a module of Elixir)
     @extension  more members for a type defined elsewhere (`impl` of Rust): lends its name, needs no outline
     @namespace  lends its name only
-    @type       a type without functions; one of a line or two is left-over code
+    @type       a type, as @class; one of a line or two without functions is left-over code
+    @accessor   a property or macro with code: a function, unless of a line or two
     @name       what a definition is called; @owner what it belongs to, where that is not a node around it (Go)
     @keyword    a word to be looked up in the row's `keywords`, where a grammar has calls for definitions (Elixir)
     @body       where the signature ends
     @lead       what belongs to the definition below it when it stands directly above: comments, decorators, attributes
+    @wrap       a node around a definition that ends with it: `export`, `template <...>`; the definition starts there
     @file       what the comments above document the file at (a `package` clause), or a docstring of the file
 
 Queries hold no predicates: py-tree-sitter 0.26 reads the source for them, which a tree parsed through a callback (the
@@ -47,8 +49,8 @@ class Language:
     """Name of the grammar's Python module."""
     entry: str = "language"
     """The function of that module that returns the grammar."""
-    query: str = ""
-    """Name of the query file, where it is not the language's own."""
+    queries: tuple[str, ...] = ()
+    """Names of the query files, where it is not one of the language's own name."""
     comments: tuple[str, ...] = ("//", "/*", "*")
     """What a line that is only comment begins with."""
     keywords: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -56,34 +58,246 @@ class Language:
     renames: tuple[tuple[re.Pattern[str], str], ...] = ()
     """Replacements that turn a name as written into a qualified name with dots."""
     docstring: re.Pattern[str] | None = None
-    """Matches the documentation at the beginning of a body; the group `doc` is its text."""
+    """Matches the documentation at the beginning of a body; its one group that takes part is the text."""
+    clauses: bool = False
+    """Neighbouring functions of one name are clauses of one function."""
 
 
 _PYTHON_DOCSTRING: Final = re.compile(
-    r"""\s*[rRuU]?(?:\"\"\"(?P<doc>.*?)\"\"\"|'''(?P<doc2>.*?)'''|"(?P<doc3>[^"\n]*)"|'(?P<doc4>[^'\n]*)')""", re.DOTALL
+    r"""\s*[rRuU]?(?:\"\"\"(.*?)\"\"\"|'''(.*?)'''|"([^"\n]*)"|'([^'\n]*)')""", re.DOTALL
 )
+_ELIXIR_DOCSTRING: Final = re.compile(
+    r"""do\s(?:(?!\bdef).){0,400}?@moduledoc\s+(?:~[sS])?(?:\"\"\"(.*?)\"\"\"|"([^"\n]*)")""", re.DOTALL
+)
+_JAVASCRIPT_NAMES: Final = (
+    (re.compile(r"^(?:module\.exports|exports|this|window|globalThis)(?:\.|$)"), ""),
+    (re.compile(r"\.prototype\b"), ""),
+)
+_TEST_WORDS: Final = frozenset({"test", "property"})
 
 LANGUAGES: Final[Mapping[str, Language]] = {
     language.name: language
-    for language in (Language("python", "tree_sitter_python", comments=("#",), docstring=_PYTHON_DOCSTRING),)
+    for language in (
+        Language("bash", "tree_sitter_bash", comments=("#",)),
+        Language("c", "tree_sitter_c"),
+        Language("cpp", "tree_sitter_cpp", queries=("c", "cpp")),
+        Language("csharp", "tree_sitter_c_sharp"),
+        Language(
+            "elixir",
+            "tree_sitter_elixir",
+            comments=("#",),
+            keywords={
+                "function": _TEST_WORDS
+                | {"def", "defp", "defmacro", "defmacrop", "defguard", "defguardp", "defdelegate", "defn", "defnp"},
+                "module": frozenset({"defmodule", "defprotocol"}),
+                "extension": frozenset({"defimpl"}),
+                "namespace": frozenset({"describe"}),
+            },
+            docstring=_ELIXIR_DOCSTRING,
+            clauses=True,
+        ),
+        Language("go", "tree_sitter_go"),
+        Language(
+            "haskell",
+            "tree_sitter_haskell",
+            comments=("--", "{-"),
+            renames=((re.compile(r"^\((.*)\)$"), r"\1"),),
+            clauses=True,
+        ),
+        Language("java", "tree_sitter_java"),
+        Language(
+            "javascript", "tree_sitter_javascript", queries=("ecmascript", "javascript"), renames=_JAVASCRIPT_NAMES
+        ),
+        Language("kotlin", "tree_sitter_kotlin"),
+        Language("lua", "tree_sitter_lua", comments=("--",), renames=((re.compile(r"""\[["'](.*)["']\]"""), r".\1"),)),
+        Language("php", "tree_sitter_php", "language_php", comments=("//", "/*", "*", "#")),
+        Language("python", "tree_sitter_python", comments=("#",), docstring=_PYTHON_DOCSTRING),
+        Language(
+            "ruby",
+            "tree_sitter_ruby",
+            comments=("#",),
+            keywords={"function": frozenset({"define_method", "define_singleton_method", "task"})},
+            renames=((re.compile(r"^:"), ""),),
+        ),
+        Language(
+            "rust", "tree_sitter_rust", renames=((re.compile(r"^(?:&\s*(?:'\w+\s+)?|mut\s+|dyn\s+|\*const\s+)+"), ""),)
+        ),
+        Language("scala", "tree_sitter_scala"),
+        Language("swift", "tree_sitter_swift"),
+        Language(
+            "tsx",
+            "tree_sitter_typescript",
+            "language_tsx",
+            queries=("ecmascript", "typescript"),
+            renames=_JAVASCRIPT_NAMES,
+        ),
+        Language(
+            "typescript",
+            "tree_sitter_typescript",
+            "language_typescript",
+            queries=("ecmascript", "typescript"),
+            renames=_JAVASCRIPT_NAMES,
+        ),
+        Language("zig", "tree_sitter_zig"),
+    )
 }
 """Every language that is cut at its definitions, but Markdown, which has its own reader in `chunk.py`."""
 
 _EXTENSIONS: Final[Mapping[str, str]] = {
     extension: language
     for language, extensions in {
-        "python": "py pyi pyw",
-        "markdown": "md markdown mdx",
+        "bash": "sh bash bats zsh ksh ebuild eclass",
+        "c": "c",
+        "cpp": "cc cpp cxx c++ hh hpp hxx h++ ipp inl tpp ixx cppm cu cuh ino",
+        "csharp": "cs csx",
+        "elixir": "ex exs",
+        "go": "go",
+        "haskell": "hs hs-boot",
+        "java": "java",
+        "javascript": "js mjs cjs jsx",
+        "kotlin": "kt kts",
+        "lua": "lua rockspec luau",
+        "markdown": "md markdown mdown mkd mdx qmd rmd",
+        "php": "php phtml php5 php7 inc",
+        "python": "py pyi pyw pyx pxd bzl star",
+        "ruby": "rb rake gemspec ru podspec jbuilder rbi",
+        "rust": "rs",
+        "scala": "scala sc sbt",
+        "swift": "swift",
+        "tsx": "tsx",
+        "typescript": "ts mts cts",
+        "zig": "zig zon",
+        # Cut into plain windows of lines; named so that people can filter by them.
+        "asm": "asm s",
+        "awk": "awk",
+        "batch": "bat cmd",
+        "clojure": "clj cljs cljc edn",
+        "cmake": "cmake",
+        "css": "css scss sass less styl",
+        "csv": "csv tsv",
+        "dart": "dart",
+        "dockerfile": "dockerfile containerfile",
+        "emacs-lisp": "el",
+        "erlang": "erl hrl",
+        "fsharp": "fs fsi fsx",
+        "graphql": "graphql gql",
+        "groovy": "groovy gradle",
+        "hcl": "tf tfvars hcl nomad",
+        "html": "html htm xhtml hbs mustache ejs erb haml jinja j2 jinja2 liquid twig heex eex leex slim",
+        "ini": "ini cfg conf properties editorconfig service",
+        "json": "json jsonc json5 jsonl ndjson webmanifest",
+        "julia": "jl",
+        "lisp": "lisp lsp scm ss rkt",
+        "make": "mk mak make",
+        "matlab": "mat",
+        "nim": "nim",
+        "nix": "nix",
+        "objective-c": "m mm",
+        "ocaml": "ml mli",
+        "perl": "pl pm t",
+        "powershell": "ps1 psm1 psd1",
+        "proto": "proto thrift capnp fbs",
+        "query": "scm",
+        "r": "r",
+        "rst": "rst adoc asciidoc org textile",
+        "shader": "glsl vert frag hlsl wgsl metal",
+        "solidity": "sol",
+        "sql": "sql psql ddl",
+        "svelte": "svelte astro",
+        "tex": "tex sty cls bib",
+        "text": "txt text log patch diff",
+        "toml": "toml",
+        "vbnet": "vb vbs",
+        "verilog": "v sv svh vhd vhdl",
+        "vim": "vim",
+        "vue": "vue",
+        "xml": "xml xsd xsl xslt svg plist csproj fsproj vbproj props targets wsdl pom storyboard xib",
+        "yaml": "yaml yml",
     }.items()
     for extension in extensions.split()
 }
 
+_NAMES: Final[Mapping[str, str]] = {
+    name: language
+    for language, names in {
+        "bash": ".bashrc .bash_profile .bash_aliases .profile .zshrc .zshenv .zprofile pkgbuild apkbuild .envrc",
+        "cmake": "cmakelists.txt",
+        "dockerfile": "dockerfile containerfile",
+        "elixir": "mix.lock",
+        "groovy": "jenkinsfile",
+        "ini": ".editorconfig .gitconfig .gitmodules .npmrc .flake8 .pylintrc .coveragerc",
+        "json": ".babelrc .eslintrc .prettierrc composer.lock flake.lock",
+        "make": "makefile gnumakefile justfile .justfile",
+        "python": "sconstruct sconscript wscript build.bazel tiltfile",
+        "ruby": "gemfile rakefile guardfile podfile fastfile vagrantfile brewfile capfile dangerfile appfile",
+        "text": "license licence copying notice authors contributors codeowners readme changelog changes news todo"
+        " version .gitignore .gitattributes .dockerignore .ignore .npmignore .eslintignore .prettierignore"
+        " go.mod go.sum go.work requirements.txt constraints.txt procfile",
+        "toml": "cargo.lock poetry.lock uv.lock pipfile",
+        "yaml": ".clang-format .clang-tidy .rubocop.yml pubspec.lock",
+    }.items()
+    for name in names.split()
+}
+"""File names, lower-cased, that say more than their extension."""
+
+_SHEBANG: Final = re.compile(rb"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*)?([A-Za-z]+)")
+_INTERPRETERS: Final[Mapping[bytes, str]] = {
+    interpreter.encode(): language
+    for language, interpreters in {
+        "awk": "awk gawk mawk",
+        "bash": "sh bash zsh dash ksh ash bats",
+        "elixir": "elixir",
+        "groovy": "groovy",
+        "haskell": "runhaskell runghc stack",
+        "javascript": "node nodejs bun",
+        "julia": "julia",
+        "kotlin": "kotlin",
+        "lua": "lua luajit texlua",
+        "make": "make",
+        "perl": "perl",
+        "php": "php",
+        "powershell": "pwsh",
+        "python": "python pypy uv",
+        "r": "Rscript",
+        "ruby": "ruby rake jruby",
+        "scala": "scala amm",
+        "swift": "swift",
+        "typescript": "deno tsx",
+    }.items()
+    for interpreter in interpreters.split()
+}
+
+_CPP_HEADER: Final = re.compile(
+    rb"^[ \t]*(?:template\s*<|(?:inline\s+)?namespace\b|class\s+[\w\s]+[{:;]|using\s+(?:namespace\b|\w+\s*=)"
+    rb"|(?:public|private|protected):|#\s*include\s*<[a-z_]+>)|\bstd::|\bconstexpr\b",
+    re.MULTILINE,
+)
+"""What only a header of C++ holds."""
+_OBJECTIVE_C: Final = re.compile(rb"^\s*(?:@interface|@protocol|@implementation|@class|#\s*import)\b", re.MULTILINE)
+
 
 def language_of(path: str, head: bytes) -> str | None:
-    """Return the language of the file at PATH that begins with HEAD; None where neither says."""
-    name = PurePosixPath(path).name
-    extension = name.rpartition(".")[2].lower()
-    return _EXTENSIONS.get(extension)
+    """Return the language of the file at PATH whose first bytes (some thousands, or all) are HEAD.
+
+    By file name, then extension, then the interpreter named in the first line. None where nothing says; such a file, if
+    it is text, is cut as `TEXT`.
+    """
+    name = PurePosixPath(path).name.lower()
+    if language := _NAMES.get(name):
+        return language
+    stem, dot, extension = name.rpartition(".")
+    if dot:
+        if extension == "h":
+            if _OBJECTIVE_C.search(head):
+                return "objective-c"
+            return "cpp" if _CPP_HEADER.search(head) else "c"
+        if language := _EXTENSIONS.get(extension):
+            return language
+    if language := _NAMES.get(stem or name):  # Dockerfile.dev, Makefile.am
+        return language
+    if match := _SHEBANG.match(head):
+        return _INTERPRETERS.get(match[1])
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +319,6 @@ def grammar(name: str) -> Grammar:
 
     language = LANGUAGES[name]
     loaded = tree_sitter.Language(getattr(import_module(language.grammar), language.entry)())
-    source = (Path(__file__).parent / "queries" / f"{language.query or name}.scm").read_text(encoding="utf-8")
+    folder = Path(__file__).parent / "queries"
+    source = "\n".join((folder / f"{query}.scm").read_text("utf-8") for query in language.queries or (name,))
     return Grammar(language, tree_sitter.Parser(loaded), tree_sitter.Query(loaded, source))

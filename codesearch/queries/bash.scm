@@ -1,0 +1,3 @@
+(comment) @lead
+
+(function_definition name: (word) @name body: (_) @body) @function

@@ -1,0 +1,42 @@
+; What JavaScript and TypeScript share.
+[(decorator) (comment)] @lead
+[(export_statement) (lexical_declaration) (variable_declaration) (expression_statement)] @wrap
+
+(function_declaration name: (identifier) @name body: (_) @body) @function
+(generator_function_declaration name: (identifier) @name body: (_) @body) @function
+(export_statement value: [(function_expression body: (_) @body) (arrow_function body: (_) @body)]) @function
+(method_definition name: (_) @name body: (_) @body) @function
+
+; Functions by assignment: const f = () => {}, exports.f = function () {}, X.prototype.f = function () {}.
+(variable_declarator
+  name: (identifier) @name
+  value: [
+    (function_expression body: (_) @body)
+    (generator_function body: (_) @body)
+    (arrow_function body: (_) @body)
+  ]) @function
+(assignment_expression
+  left: [(identifier) (member_expression)] @name
+  right: [
+    (function_expression body: (_) @body)
+    (generator_function body: (_) @body)
+    (arrow_function body: (_) @body)
+  ]) @function
+(pair
+  key: [(property_identifier) (string)] @name
+  value: [(function_expression body: (_) @body) (arrow_function body: (_) @body)]) @function
+
+; const f = wrap(() => {}), as in memo, useCallback or a request handler.
+(variable_declarator
+  name: (identifier) @name
+  value: (call_expression arguments: (arguments [(arrow_function) (function_expression)]) @body)) @accessor
+
+(class_declaration name: (_) @name body: (_) @body) @class
+(export_statement value: (class body: (_) @body)) @class
+(variable_declarator name: (identifier) @name value: (class body: (_) @body)) @class
+(assignment_expression left: (_) @name right: (class body: (_) @body)) @class
+
+; Objects lend their name to the functions in them.
+(variable_declarator name: (identifier) @name value: (object)) @namespace
+(assignment_expression left: (member_expression) @name right: (object)) @namespace
+(pair key: [(property_identifier) (string)] @name value: (object)) @namespace

@@ -1,0 +1,21 @@
+[(comment) (haddock) (pragma)] @lead
+(header) @file
+
+; A type signature and all equations of one name are one function.
+(declarations (signature name: (variable) @name) @function)
+(declarations (signature name: (prefix_id (_) @name)) @function)
+(declarations (signature names: (binding_list . name: (variable) @name)) @function)
+(declarations (function name: (variable) @name match: (_) @body) @function)
+(declarations (function name: (prefix_id (_) @name) match: (_) @body) @function)
+(declarations (function (infix operator: (operator) @name) match: (_) @body) @function)
+(declarations (function (infix operator: (infix_id (_) @name)) match: (_) @body) @function)
+(declarations (bind name: (variable) @name match: (_) @body) @function)
+
+(declarations (data_type name: (_) @name) @class)
+(declarations (newtype name: (_) @name) @class)
+(declarations (class name: (_) @name declarations: (_) @body) @class)
+(declarations (class name: (_) @name) @class)
+(declarations (instance name: (_) @owner patterns: (_) @name declarations: (_) @body) @class)
+(declarations (type_synonym name: (_) @name) @type)
+(declarations (type_family name: (_) @name) @type)
+(declarations (pattern_synonym) @type)
