@@ -47,7 +47,7 @@ _LONG: Final = 2.0
 _NESTED_LINES: Final = 5
 """Nested definitions shorter than this stay in the function around them even then."""
 _TINY_CHARS: Final = 120
-_TINY_LINES: Final = 2
+_TINY_LINES: Final = 3
 """Left-over code up to this size joins its neighbour: alone it would say nothing."""
 _COMMENT_LINES: Final = 12
 """Comments up to this many lines that stand apart join what follows them (a heading over some functions)."""
@@ -193,6 +193,8 @@ class _Definition:
     """Byte at which the body starts; -1 where there is none."""
     leads: tuple[tuple[int, int], ...] = ()
     """Bytes of the comments, decorators and attributes above it."""
+    remarks: tuple[tuple[int, int], ...] = ()
+    """Bytes of the comments in its header."""
     parent: _Definition | None = None
     depth: int = 0
     children: list[_Definition] = field(default_factory=list)
@@ -246,7 +248,10 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
     import tree_sitter
 
     compiled = grammar(language.name)
-    data = memoryview(source.data)
+    visible = source.data
+    if language.hidden is not None:
+        visible = language.hidden.sub(lambda match: b"-" * len(match[0]), visible)
+    data = memoryview(visible)
     try:
         tree = compiled.parser.parse(
             lambda offset, _: data[offset : offset + _READ],
@@ -294,18 +299,23 @@ def _nest(
 ) -> None:
     """Build the tree of definitions: each a run of whole pieces within its parent's, after its elder siblings'."""
     lead_starts = [start for start, _ in leads]
+    lead_ends = {end: start for start, end in leads}
     _document_file(source, root, leads, lead_starts)
     around = root
     previous = (-1, -1)
     for item in found:
         start, end, captures = item.start, item.end, item.captures
+        if source.data[end - 1 : end].isspace() or end in lead_ends:
+            end = _trimmed(source, start, end, lead_ends)
         if (start, end) == previous:  # two patterns for one definition
             continue
         previous = (start, end)
         while around.parent is not None and around.end <= start:
             around = around.parent
         one_line = around is not root and around.high - around.head == 1
-        if one_line or around.depth >= _DEPTH:
+        # f = function f() {}: the name it is known by outside is the first.
+        twice = around.end == end and around.what in _FUNCTIONS and item.what in _FUNCTIONS
+        if one_line or twice or around.depth >= _DEPTH:
             continue
         elder = around.children[-1] if around.children else None
         floor = elder.high if elder else around.head
@@ -328,6 +338,7 @@ def _nest(
                 elder.end = end
                 around = elder
                 continue
+        body = captures["body"][0].start_byte if "body" in captures else -1
         around = _Definition(
             what="method" if "owner" in captures and item.what == "function" else item.what,
             name=name,
@@ -336,13 +347,30 @@ def _nest(
             head=head,
             start=start,
             end=end,
-            body=captures["body"][0].start_byte if "body" in captures else -1,
+            body=body,
             leads=own_leads,
+            remarks=tuple(leads[bisect_left(lead_starts, start) : bisect_left(lead_starts, body)]),
             parent=around,
             depth=around.depth + 1,
         )
         assert around.parent is not None
         around.parent.children.append(around)
+
+
+def _trimmed(source: _Source, start: int, end: int, lead_ends: dict[int, int]) -> int:
+    """Return END without the blanks and comments before it: some grammars end a definition where the next token is."""
+    while end > start:
+        bare = (
+            end
+            - len(source.data[max(start, end - 1024) : end])
+            + len(source.data[max(start, end - 1024) : end].rstrip())
+        )
+        if lead_ends.get(bare, start) > start:
+            bare = lead_ends[bare]
+        if bare == end:
+            break
+        end = bare
+    return end
 
 
 def _document_file(source: _Source, root: _Definition, leads: list[tuple[int, int]], lead_starts: list[int]) -> None:
@@ -366,7 +394,9 @@ def _leading(
         lead_start, lead_end = leads[first - 1]
         top = source.piece_at(lead_start)
         bottom = source.piece_at(max(lead_start, lead_end - 1))
-        if top < floor or bottom < low - 1 or source.data[source.starts_bytes[top] : lead_start].strip():
+        # A blank line between a documentation block and what it documents is some people's style.
+        reach = 2 if source.data.startswith(b"/**", lead_start) else 1
+        if top < floor or bottom < low - reach or source.data[source.starts_bytes[top] : lead_start].strip():
             break
         low = min(low, top)
         first -= 1
@@ -400,6 +430,9 @@ def _runs(source: _Source, definition: _Definition, into: list[_Run]) -> None:
             inner = []
     cursor = definition.low
     outline = definition.what not in ("", "namespace", "extension")
+    if outline and inner and inner[0].what not in _FUNCTIONS and not definition.leads:
+        # `module Rack` around everything: its line alone says nothing, and is left to join what follows.
+        outline = inner[0].low - definition.low > 1
     for child in inner:
         if not child.children and (
             child.what == "namespace" or (child.what in _SHORT and child.high - child.head < _SHORT_LINES)
@@ -526,18 +559,24 @@ def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list
     return chunks
 
 
-_OPENER: Final = re.compile(r"\s*(?:\{|=>|=|:|->|\bdo|\bwhere|\bbegin)$")
+_OPENER: Final = re.compile(r",?\s*(?:\{|\bdo:.*|=>|=|:|->|\bdo|\bwhere|\bbegin)$")
 
 
 def _signature(source: _Source, definition: _Definition) -> str:
     """Return the header of DEFINITION on one line."""
     if definition.what in ("", "namespace", "section"):
         return ""
-    end = definition.body if definition.body >= 0 else definition.end
     # Enough for any header that will be kept, and a bound on what is looked at.
-    text = source.slice(definition.start, min(end, definition.start + 8 * _SIGNATURE))
+    end = min(definition.body if definition.body >= 0 else definition.end, definition.start + 8 * _SIGNATURE)
+    pieces = []
+    start = definition.start
+    for remark_start, remark_end in definition.remarks:
+        pieces.append(source.slice(start, min(remark_start, end)))
+        start = remark_end
+    pieces.append(source.slice(start, max(start, end)))
+    text = " ".join(pieces)
     if definition.body < 0:
-        text = text.partition("\n")[0]
+        text = text.lstrip().partition("\n")[0]
     text = _OPENER.sub("", " ".join(text.split()))
     return text if len(text) <= _SIGNATURE else text[: _SIGNATURE - 1] + "…"
 

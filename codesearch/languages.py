@@ -59,6 +59,9 @@ class Language:
     """Replacements that turn a name as written into a qualified name with dots."""
     docstring: re.Pattern[str] | None = None
     """Matches the documentation at the beginning of a body; its one group that takes part is the text."""
+    hidden: re.Pattern[bytes] | None = None
+    """What the parser does not see, because its grammar would misread what is around it; the same length of `-` is there
+    instead, so it has to be what a comment may stand for."""
     clauses: bool = False
     """Neighbouring functions of one name are clauses of one function."""
 
@@ -80,7 +83,12 @@ LANGUAGES: Final[Mapping[str, Language]] = {
     for language in (
         Language("bash", "tree_sitter_bash", comments=("#",)),
         Language("c", "tree_sitter_c"),
-        Language("cpp", "tree_sitter_cpp", queries=("c", "cpp")),
+        Language(
+            "cpp",
+            "tree_sitter_cpp",
+            queries=("c", "cpp"),
+            renames=((re.compile(r"\boperator\s+([^()]+?)\s*\(.*$", re.DOTALL), r"operator \1"),),
+        ),
         Language("csharp", "tree_sitter_c_sharp"),
         Language(
             "elixir",
@@ -102,6 +110,10 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             "tree_sitter_haskell",
             comments=("--", "{-"),
             renames=((re.compile(r"^\((.*)\)$"), r"\1"),),
+            # The grammar takes all from #else to #endif for one token.
+            hidden=re.compile(
+                rb"^#[ \t]*(?:if|ifdef|ifndef|else|elif|endif|define|undef|include|error)\b.*$", re.MULTILINE
+            ),
             clauses=True,
         ),
         Language("java", "tree_sitter_java"),

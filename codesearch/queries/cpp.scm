@@ -15,7 +15,7 @@
     (qualified_identifier name: (operator_cast)) @name
   ]
   body: (_) @body) @method
-(function_definition declarator: (operator_cast type: (_) @name) body: (_) @body) @method
+(function_definition declarator: (operator_cast) @name body: (_) @body) @method
 
 (class_specifier name: (_) @name body: (_) @body) @class
 (namespace_definition name: (_) @name body: (_)) @namespace

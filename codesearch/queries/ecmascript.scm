@@ -26,6 +26,9 @@
   key: [(property_identifier) (string)] @name
   value: [(function_expression body: (_) @body) (arrow_function body: (_) @body)]) @function
 
+; A function with a name of its own, handed to another: defineGetter(req, 'ip', function ip() {}).
+(arguments (function_expression name: (identifier) @name body: (_) @body) @function)
+
 ; const f = wrap(() => {}), as in memo, useCallback or a request handler.
 (variable_declarator
   name: (identifier) @name

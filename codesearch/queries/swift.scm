@@ -1,7 +1,7 @@
 [(comment) (multiline_comment)] @lead
 
-(function_declaration name: (_) @name body: (_) @body) @function
-(init_declaration name: (_) @name body: (_) @body) @method
+(function_declaration name: _ @name body: (_) @body) @function
+(init_declaration name: _ @name body: (_) @body) @method
 (deinit_declaration "deinit" @name body: (_) @body) @method
 (subscript_declaration "subscript" @name (computed_property) @body) @accessor
 (property_declaration name: (pattern bound_identifier: (_) @name) computed_value: (_) @body) @accessor
