@@ -1,0 +1,171 @@
+"""The one door to git: every git call of the program goes through `run`, which lets a repository execute nothing.
+
+A repository under search is hostile input, and its configuration can name programs: a file-system monitor, hooks, clean
+and smudge filters, external diffs and text converters, pagers, signature checkers, credential helpers, and transports
+that a partial clone starts to fetch a missing object. Three things keep them all still:
+
+- only commands that have no need of a working-tree file's content are allowed (`_COMMANDS`): `status`, `diff`, `add`
+  and `hash-object` run clean filters whatever is configured, so they cannot be called at all;
+- configuration on the command line, which outranks every file, names no program (`_CONFIG`);
+- the environment forbids transports, prompts and writes, and hides inherited `GIT_DIR`, `GIT_WORK_TREE`,
+  `GIT_INDEX_FILE` and the like: ROOT alone says which repository is meant.
+
+Git's own ownership check (`safe.directory`) stays on. Callers take a `GitError` to mean that git has no facts about the
+folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from codesearch.errors import GitError
+
+TIMEOUT = 60.0
+"""Seconds. Listing a million files takes about ten; a named pipe in place of a file git reads would take for ever."""
+
+_LOG = ("--no-ext-diff", "--no-textconv", "--no-show-signature", "--no-color")
+_COMMANDS: dict[str, tuple[str, ...]] = {
+    "check-ignore": (),
+    "config": ("--get",),
+    "log": _LOG,
+    "ls-files": (),
+    "rev-parse": (),
+}
+"""The commands that may be run, each with the options that always go first."""
+
+_NOTHING = "false"
+"""A program that does nothing and fails, should git find a way to start one after all."""
+
+_CONFIG = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "core.untrackedCache=false",
+    "core.pager=cat",
+    f"core.sshCommand={_NOTHING}",
+    f"core.askPass={_NOTHING}",
+    f"core.gitProxy={_NOTHING}",
+    f"core.alternateRefsCommand={_NOTHING}",
+    "credential.helper=",
+    "diff.external=",
+    "diff.trustExitCode=false",
+    "format.pretty=medium",
+    f"gpg.program={_NOTHING}",
+    f"gpg.openpgp.program={_NOTHING}",
+    f"gpg.x509.program={_NOTHING}",
+    f"gpg.ssh.program={_NOTHING}",
+    "log.showSignature=false",
+    "maintenance.auto=false",
+    "protocol.allow=never",
+    "safe.bareRepository=explicit",
+    "submodule.recurse=false",
+)
+
+_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow, not outranked by a repository's protocol.<name>.allow
+    "GIT_ASKPASS": _NOTHING,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_PAGER": "cat",
+    "GIT_SSH_COMMAND": _NOTHING,
+    "GIT_TERMINAL_PROMPT": "0",
+    "SSH_ASKPASS": _NOTHING,
+}
+
+_INHERITED = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+"""What may pass from the caller's environment: where git is installed, and the person's own configuration."""
+
+_spawning = threading.Lock()
+
+
+def run(
+    folder: str | Path, command: str, *arguments: str, ok: Container[int] = (0,), timeout: float = TIMEOUT
+) -> bytes:
+    """Run one git COMMAND in FOLDER and return what it wrote to standard output, unaltered.
+
+    ARGUMENTS are passed as they are, without a shell; a path among them belongs after `--`, through `literal`.
+
+    Raises:
+        GitError: git is not installed, took longer than TIMEOUT seconds, or ended with a status not in OK; the message
+            holds what git said.
+        ValueError: COMMAND is not one of those that run nothing.
+    """
+    if command not in _COMMANDS:
+        raise ValueError(f"git {command} is not among the commands that can run nothing of the repository's")
+    try:
+        from git.cmd import Git  # 70 ms: GitPython loads all of itself
+        from git.exc import GitCommandNotFound
+    except ImportError as error:  # GitPython's way to say that there is no git
+        raise GitError("git is not installed, or not on PATH: install it, or index a folder without .git") from error
+    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", str(folder), "--no-pager"]
+    for setting in _CONFIG:
+        argv += ("-c", setting)
+    argv += (command, *_COMMANDS[command], *arguments)
+    group = {} if os.name == "nt" else {"start_new_session": True}
+    with _hidden_environment():
+        try:
+            process = Git(folder).execute(argv, as_process=True, env=_ENVIRONMENT, **group)
+        except GitCommandNotFound as error:
+            raise GitError("git is not on PATH: install it, or index a folder without .git") from error
+        except OSError as error:
+            raise GitError(f"git could not be started in {folder}: {error}") from error
+    child = process.proc  # PROCESS stays referred to until the end: it kills its child when it goes
+    assert child is not None
+    try:
+        out, err = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise GitError(f"git {command} in {folder} took longer than {timeout:g} s and was stopped") from error
+    finally:
+        if child.returncode is None:
+            _kill(child)
+    if child.returncode not in ok:
+        said = err.decode("utf-8", "replace").strip() or f"exit status {child.returncode}"
+        raise GitError(f"git {command} in {folder}: {said}")
+    return bytes(out)
+
+
+def literal(path: str) -> str:
+    """Return the pathspec that means exactly PATH, whatever characters it holds."""
+    return f":(literal){path}"
+
+
+def tracked_by_git(folder: Path) -> bool:
+    """Tell whether git tracks FOLDER, or any file in it.
+
+    Asked in the folder's parent, so that a repository inside FOLDER has no say. Upper and lower case count as the same:
+    on a file system that does not tell them apart, a tracked `.CodeSearch/` is the folder too.
+
+    Raises:
+        GitError: git refused; whether the folder is tracked is unknown.
+    """
+    if not any((parent / ".git").exists() for parent in folder.absolute().parents):
+        return False
+    return bool(run(folder.parent, "ls-files", "-z", "--cached", "--", f":(literal,icase){folder.name}"))
+
+
+@contextmanager
+def _hidden_environment() -> Iterator[None]:
+    """Take `GIT_*` variables out of the environment while a child is started: GitPython can only add some."""
+    with _spawning:
+        names = [name for name in os.environ if name.startswith("GIT_") and not name.startswith(_INHERITED)]
+        hidden = {name: os.environ.pop(name) for name in names}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End git and whatever it started, so that no pipe stays open."""
+    if os.name == "nt":
+        child.kill()
+    else:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()

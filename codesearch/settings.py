@@ -1,0 +1,80 @@
+"""What a person can set: one value for the whole program, each field explained in the user's words.
+
+What is typed or set in the environment becomes a `Settings` once, at the edge; everything below is handed one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesearch.errors import UsageError
+
+MEGABYTE = 1_000_000
+"""Bytes; sizes are decimal, as disks and file managers count."""
+
+_UNITS = {"": 1, "k": 1_000, "m": MEGABYTE, "g": 1_000 * MEGABYTE}
+_SIZE = re.compile(r"\s*(\d{1,12})\s*([kmg]?)(?:i?b)?\s*", re.IGNORECASE | re.ASCII)
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one run behaves. The defaults are what `codesearch index .` does."""
+
+    max_filesize: int = MEGABYTE
+    """Files with more bytes than this are skipped, and named."""
+    hidden: bool = False
+    """Also index files and folders whose names begin with a dot (never `.git`, never secrets)."""
+    no_ignore: bool = False
+    """Disregard `.gitignore`, `.ignore` and `.codesearchignore`. Binaries, generated files and secrets stay out."""
+    index_dir: Path | None = None
+    """Keep the index in this folder instead of `<ROOT>/.codesearch`."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Return the defaults as changed by `CODESEARCH_MAX_FILESIZE`, `CODESEARCH_HIDDEN` and `CODESEARCH_NO_IGNORE`.
+
+        The place of the index is not among them: one folder for every ROOT would mix them up. `CODESEARCH_HOME` names
+        the parent of all indexes (`paths.index_folder`).
+
+        Raises:
+            UsageError: a variable's value makes no sense.
+        """
+        environ = os.environ if environ is None else environ
+        default = cls()
+        size = environ.get("CODESEARCH_MAX_FILESIZE", "")
+        return cls(
+            max_filesize=parse_size(size, "CODESEARCH_MAX_FILESIZE") if size.strip() else default.max_filesize,
+            hidden=_flag(environ, "CODESEARCH_HIDDEN", default.hidden),
+            no_ignore=_flag(environ, "CODESEARCH_NO_IGNORE", default.no_ignore),
+        )
+
+
+def parse_size(text: str, name: str) -> int:
+    """Return the bytes that TEXT means: `500000`, `500k`, `1MB`, `2 G`; NAME is what the error calls it.
+
+    Raises:
+        UsageError: TEXT is not a size above zero.
+    """
+    match = _SIZE.fullmatch(text)
+    size = int(match[1]) * _UNITS[match[2].lower()] if match else 0
+    if size <= 0:
+        raise UsageError(f"{name} is {text!r}, which is not a size: give bytes, or a number with k, M or G, such as 1M")
+    return size
+
+
+def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    value = environ.get(name)
+    if value is None:
+        return default
+    word = value.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise UsageError(f"{name} is {value!r}: set it to 1 or 0")
