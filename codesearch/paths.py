@@ -5,6 +5,7 @@
   gen-<n>/store/              LanceDB
   gen-<n>/model/              the Bundle in use
   gen-<n>/manifest.sqlite     files, hashes, versions, corpus statistics
+  gen-<n>/held                locked by its readers, so that it is not removed under them
   lock  log
 """
 
@@ -66,6 +67,11 @@ class Generation:
         """The SQLite manifest."""
         return self.folder / "manifest.sqlite"
 
+    @property
+    def held(self) -> Path:
+        """Readers hold a shared lock on it."""
+        return self.folder / "held"
+
 
 def base_bundle() -> Path:
     """Return the folder of the retriever that ships in the package."""
@@ -81,13 +87,21 @@ def index_folder(root: Path, index_dir: Path | None = None) -> Path:
     if index_dir is not None:
         return index_dir
     root = root.resolve()
-    digest = hashlib.blake2b(os.fsencode(root), digest_size=8).hexdigest()
-    name = f"{root.name or 'root'}-{digest}"
     if home := os.environ.get("CODESEARCH_HOME"):
-        return Path(home).expanduser() / name
+        return Path(home).expanduser() / _name(root)
     inside = root / INDEX_FOLDER
     if inside.is_dir() or os.access(root, os.W_OK):
         return inside
+    return user_index_folder(root)
+
+
+def user_index_folder(root: Path) -> Path:
+    """Return where ROOT's index belongs when it can not be in ROOT: a folder of its own in the per-user data folder."""
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("codesearch", appauthor=False)) / name
+    return Path(platformdirs.user_data_dir("codesearch", appauthor=False)) / _name(root.resolve())
+
+
+def _name(root: Path) -> str:
+    digest = hashlib.blake2b(os.fsencode(root), digest_size=8).hexdigest()
+    return f"{root.name or 'root'}-{digest}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +59,38 @@ class Chunk:
     part: int = 0
     """Which part of a long definition this is, from 0. Later parts are embedded with the signature repeated."""
     parts: int = 1
+
+
+class Row(NamedTuple):
+    """A chunk as the index keeps it: without its source, which is read from the file when an answer is shown.
+
+    A named tuple, because a hundred thousand of them travel between processes and turn into columns.
+    """
+
+    digest: bytes
+    """Digest of what is embedded (path, qualified name, source), 16 bytes; moving lines does not change it."""
+    copy: int
+    """Number among exact copies within the file, from 0."""
+    path: str
+    language: str
+    kind: str
+    symbol: str
+    signature: str
+    start_line: int
+    end_line: int
+    part: int
+    terms: str = ""
+    """Terms of what is embedded, joined by spaces; empty where they were not asked for."""
+
+    @property
+    def id(self) -> str:
+        """The chunk's name for the world outside: unique in an index, and the same in one built afresh."""
+        return f"{self.digest.hex()}-{self.copy}" if self.copy else self.digest.hex()
+
+    @property
+    def span(self) -> Span:
+        """The chunk's lines."""
+        return Span(self.start_line, self.end_line)
 
 
 @dataclass(frozen=True, slots=True)

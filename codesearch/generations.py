@@ -1,0 +1,244 @@
+"""The life of generations: which one answers, how the next is begun and takes over, and when an old one goes.
+
+A generation (`gen-<n>`) is a store, a model and a manifest that belong together. One answers at a time: the one that
+`CURRENT` names. A new one grows beside it and takes over by one atomic rename of `CURRENT`, so a reader sees the old
+or the new, never half. Whoever reads a generation holds a shared lock on its `held` file; whoever writes removes those
+that nobody holds. Where the platform has no such locks, readers meet a missing file instead, and begin again at
+`CURRENT`.
+
+Only one process writes an index folder: the one that holds `lock`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from codesearch.errors import IndexBusyError, IndexFormatError, StorageError
+from codesearch.paths import Generation, Layout
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file can not be removed anyway
+    fcntl = None  # type: ignore[assignment]
+
+_NAME: Final = re.compile(r"gen-([1-9][0-9]{0,9})")
+_DOOMED: Final = "old-"
+"""Prefix of a generation that is being removed; a removal that was cut short is finished by the next."""
+_TRIES: Final = 10
+"""Switches that may happen while one reader opens; each takes an index run, so that even two are unheard of."""
+
+_STORAGE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+_STORAGE_WORDS: Final = re.compile(
+    "no space left|disk is full|disk quota|quota exceeded|read-?only|permission denied|access is denied"
+    "|file too large|unable to open database|disk i/o error",
+    re.IGNORECASE,
+)
+"""How SQLite and LanceDB, which pass no errno on, say that the disk is the matter."""
+
+
+@contextmanager
+def explained(folder: Path, damage: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what the operating system, SQLite and LanceDB raise about FOLDER into StorageError or IndexFormatError.
+
+    DAMAGE names the exceptions, beyond SQLite's, that mean a damaged index unless they speak of the disk.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error, *damage) as error:  # type: ignore[misc]
+        said = str(error) or type(error).__name__
+        if (isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS) or _STORAGE_WORDS.search(said):
+            raise StorageError(
+                f"the index in {folder} can not be read or written: {_first_line(said)}. Free some disk space or give "
+                "yourself permission, then run the same command again; nothing that was indexed is lost."
+            ) from error
+        if isinstance(error, sqlite3.OperationalError) and "locked" in said:
+            raise IndexBusyError(f"the index in {folder} is being written; try again in a moment.") from error
+        raise IndexFormatError(
+            f"the index in {folder} is damaged: {_first_line(said)}. "
+            "Run `codesearch index --rebuild` to build it again; your files are not touched."
+        ) from error
+
+
+def _first_line(said: str) -> str:
+    return said.splitlines()[0].rstrip(". ")[:300]
+
+
+def current(layout: Layout) -> Generation | None:
+    """Return the generation that answers, or None where there is none."""
+    with explained(layout.folder):
+        try:
+            name = layout.current.read_bytes()[:64].decode("ascii", "replace").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    if not _NAME.fullmatch(name):
+        raise IndexFormatError(
+            f"{layout.current} is damaged: it names no generation. Run `codesearch index --rebuild` to build the index "
+            "again; your files are not touched."
+        )
+    generation = layout.generation(name)
+    return generation if generation.folder.is_dir() else None
+
+
+def prepare(layout: Layout) -> None:
+    """Create the index folder, for this user alone and out of git's sight, or raise StorageError."""
+    with explained(layout.folder):
+        layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError), (layout.folder / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write("*\n")
+
+
+@contextmanager
+def writing(layout: Layout, patience: float) -> Iterator[None]:
+    """Be the one process that writes LAYOUT's folder; wait up to PATIENCE seconds, then raise IndexBusyError."""
+    from filelock import FileLock, Timeout  # 20 ms, and readers do without
+
+    lock = FileLock(layout.lock, thread_local=False)
+    with explained(layout.folder):
+        try:
+            lock.acquire(timeout=patience, poll_interval=0.05)
+        except Timeout:
+            raise IndexBusyError(
+                f"another process is writing the index in {layout.folder}. Wait until it is done, or stop it, and try "
+                "again; searching works meanwhile."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def create(layout: Layout) -> Generation:
+    """Return the next generation, an empty folder with its `held` file."""
+    with explained(layout.folder):
+        numbers = [int(m[1]) for p in layout.folder.iterdir() if (m := _NAME.fullmatch(p.name))]
+        generation = layout.generation(f"gen-{max(numbers, default=0) + 1}")
+        generation.folder.mkdir(mode=0o700)
+        generation.held.touch()
+    return generation
+
+
+def half_built(layout: Layout) -> list[Generation]:
+    """Return the generations that do not answer, newest first: begun and not finished, or on their way out."""
+    named = {int(m[1]): p for p in layout.folder.iterdir() if (m := _NAME.fullmatch(p.name))}
+    answering = current(layout)
+    return [Generation(named[n]) for n in sorted(named, reverse=True) if Generation(named[n]) != answering]
+
+
+def switch(layout: Layout, generation: Generation) -> None:
+    """Let GENERATION answer from now on; it is either wholly so or not at all, even through a power cut."""
+    fresh = layout.current.with_suffix(".new")
+    with explained(layout.folder):
+        _sync_tree(generation.folder)
+        with fresh.open("w", encoding="ascii") as file:
+            file.write(generation.folder.name + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(layout.current)
+        _sync(layout.folder)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove every generation that does not answer and that no reader holds; what can not go now goes next time."""
+    for generation in half_built(layout):
+        with _free(generation) as free, suppress(OSError):
+            if free:
+                generation.folder.rename(generation.folder.with_name(_DOOMED + generation.folder.name))
+    for folder in layout.folder.glob(f"{_DOOMED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Hold:
+    """A shared lock on a generation: while it is held the generation stays, even when another takes over."""
+
+    __slots__ = ("_descriptor", "generation")
+
+    def __init__(self, layout: Layout) -> None:
+        """Hold the generation that answers; raise IndexFormatError where there is none."""
+        for _ in range(_TRIES):
+            generation = current(layout)
+            if generation is None:
+                break
+            self.generation = generation
+            try:
+                self._descriptor = os.open(generation.held, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # it was removed since CURRENT was read
+            try:
+                if fcntl:
+                    fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if current(layout) == generation:
+                    return
+            except BlockingIOError:
+                pass  # it is being removed
+            except OSError as error:
+                if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+                    return  # a file system without locks: the reader starts again if files go missing
+                raise
+            self.release()
+        raise IndexFormatError(f"there is no usable index in {layout.folder}. Run `codesearch index` to build it.")
+
+    def release(self) -> None:
+        """Let the generation go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            self.release()
+
+
+@contextmanager
+def _free(generation: Generation) -> Iterator[bool]:
+    """Tell whether nobody holds GENERATION, and keep it so within."""
+    if not fcntl:
+        yield True
+        return
+    try:
+        descriptor = os.open(generation.held, os.O_RDWR)
+    except OSError:
+        yield True  # begun, and stopped before it could be held
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or folder to the disk, where the platform can."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_tree(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(parent, name))
+        _sync(Path(parent))

@@ -1,0 +1,477 @@
+"""Brings the index up to date with the files: compares, prepares, encodes, writes, and reports each step as an event.
+
+There is one way of indexing. A cold build is a refresh of a generation that does not answer yet; a refresh compares the
+files with the manifest, and does those that differ. Rows are written some thousands at a time: vectors of content that
+the index had are taken over, the others encoded; one change to the store; then one transaction of the manifest, which
+makes it true. Whatever happens in between, the manifest names the version of the store that counts, and the files that
+are not in the manifest are done again. So stopping at any point, by closing the iterator or by a kill, loses nothing
+but the batch under way, and a build that was stopped goes on where it was.
+
+A file's date is believed, unless it was changed so shortly before it was looked at that it may have changed again in
+the same tick of the clock (git calls that racily clean); then its content decides.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from codesearch import files, generations
+from codesearch.bundle import DESCRIPTION, Bundle
+from codesearch.errors import CodesearchError, RootError, UsageError
+from codesearch.events import Compacting, Done, Event, Planned, Progress, Scanning, Skipped, Warned
+from codesearch.files import FileEntry, Skip
+from codesearch.manifest import FORMAT, Counts, FileRow, Manifest, format_of
+from codesearch.paths import Generation, Layout
+from codesearch.prepare import RULES, Batch, Prepared, Task, digest, prepare_all
+from codesearch.settings import Settings
+from codesearch.types import Encoder, Stale
+from codesearch.why import Why
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from codesearch.store import Store
+    from codesearch.types import Row
+
+PATIENCE: Final = 5.0
+"""Seconds to wait for another process that is writing the index before saying so."""
+
+_COMMIT: Final = 4096
+"""Chunks written at a time: a second or two of work that a kill may cost, and few pieces in the store."""
+_ENCODE: Final = 1024
+"""Chunks encoded at a time, which bounds memory."""
+_RACY_NS: Final = 2_000_000_000
+"""A file changed this shortly before it was looked at may change again and keep its date: clocks of file systems tick
+every few milliseconds, of some (FAT) every two seconds."""
+_SCANNED: Final = 2000
+"""Files between two reports of a scan."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What differs between the files and the manifest."""
+
+    tasks: list[Task] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    skipped: int = 0
+    young: int = 0
+    """Files dated at or after this may still change and keep their date (nanoseconds)."""
+
+    @property
+    def work(self) -> bool:
+        return bool(self.tasks or self.removed)
+
+    @property
+    def size(self) -> int:
+        return sum(task.entry.size for task in self.tasks)
+
+
+def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generation | None]:
+    """Tell, without looking at the files, whether the generation that answers can be used, and which it is.
+
+    Raises:
+        IndexFormatError: the index is damaged, or written by a newer version.
+        UsageError: the folder holds the index of another root.
+    """
+    generation = generations.current(layout)
+    if generation is None or not generation.manifest.exists():
+        return Stale.MISSING, None
+    if format_of(generation.manifest) < FORMAT:
+        return Stale.FORMAT, generation
+    with Manifest(generation.manifest) as manifest:
+        facts = manifest.facts()
+    if not _same_root(root, facts):
+        recorded = Path(str(facts.get("root")))
+        if recorded.is_dir() and not layout.folder.resolve().is_relative_to(root.resolve()):
+            raise UsageError(f"{layout.folder} holds the index of {recorded}. Give {root} an index folder of its own.")
+        return Stale.MISSING, None
+    if facts.get("rules") != RULES:
+        return Stale.CHUNKER, generation
+    if facts.get("model") != bundle.fingerprint:
+        return Stale.MODEL, generation
+    return Stale.FRESH, generation
+
+
+def state(root: Path, settings: Settings, layout: Layout, bundle: Bundle) -> Stale:
+    """Tell why the index can not answer as it stands, or FRESH, by every file's date; raises what `standing` raises."""
+    reason, generation = standing(root, layout, bundle)
+    if reason is not Stale.FRESH or generation is None:
+        return reason
+    with Manifest(generation.manifest) as manifest:
+        known = manifest.files()
+    comparison = _compare(root, settings, known, None)
+    while True:
+        try:
+            next(comparison)
+        except StopIteration as stop:
+            plan: _Plan = stop.value
+            break
+    if plan.removed or any(_differs(task, settings) for task in plan.tasks):
+        return Stale.FILES
+    return Stale.FRESH
+
+
+def _differs(task: Task, settings: Settings) -> bool:
+    if task.known is None:
+        return True
+    content = files.read(task.entry, settings)
+    return isinstance(content, Skip) or digest(content) != task.known
+
+
+def update(
+    root: Path,
+    settings: Settings,
+    layout: Layout,
+    bundle: Bundle,
+    *,
+    paths: Collection[str] | None = None,
+    rebuild: bool = False,
+    encoder: Encoder | None = None,
+    workers: int | None = None,
+    patience: float = PATIENCE,
+) -> Generator[Event, None, None]:
+    """Bring the index of ROOT up to date with its files; build it where it is missing, stale or, on request, damaged.
+
+    Nothing happens before the first event is asked for. Close the iterator to stop; reported progress stays.
+
+    Args:
+        root: The folder that is searched.
+        settings: Which files count.
+        layout: Where the index is.
+        bundle: The model to index with.
+        paths: Look at these files only, relative to ROOT, if the index is usable as it stands.
+        rebuild: Take nothing over from what is there, and do not mind if it is damaged.
+        encoder: BUNDLE's encoder, if one is loaded.
+        workers: Processes that cut files; by default as many as repay themselves, 0 for none.
+        patience: Seconds to wait for another process that is writing.
+
+    Raises:
+        RootError: ROOT is no folder, or holds nothing to index.
+        IndexBusyError: another process is writing.
+        IndexFormatError: the index is damaged or newer, and REBUILD was not asked for.
+        StorageError: the disk is full, or the index folder can not be written.
+    """
+    started = time.monotonic()
+    if not root.is_dir():
+        raise RootError(f"{root} is not a folder. Name the folder to index.")
+    before: tuple[Generation, int] | None = None
+    plan = _Plan()
+    if not rebuild and (answering := standing(root, layout, bundle))[0] is Stale.FRESH:
+        # Looking needs no lock: where nothing differs, a search waits for nobody and needs no permission to write.
+        with Manifest(_generation(answering).manifest) as manifest:
+            before = _generation(answering), manifest.store_version
+            plan = yield from _compare(root, settings, manifest.files(), paths)
+            if not plan.work:
+                yield Planned(0, 0, plan.unchanged, 0)
+                yield _done(manifest, plan, None, started)
+                return
+    generations.prepare(layout)
+    with ExitStack() as stack:
+        stack.enter_context(generations.writing(layout, patience))
+        reason, generation = (Stale.MISSING, None) if rebuild else standing(root, layout, bundle)
+        in_place = reason is Stale.FRESH
+        older = generation if reason is Stale.CHUNKER else None
+        if reason is Stale.FORMAT:
+            yield Warned("The index was written by an older codesearch, so it is built again.")
+        if not in_place or generation is None:
+            generation = _begin(root, layout, bundle, resume=not rebuild)
+        manifest = stack.enter_context(Manifest(generation.manifest, write=True))
+        if before != (generation, manifest.store_version):
+            plan = yield from _compare(root, settings, manifest.files(), paths if in_place else None)
+        if not plan.tasks and not plan.unchanged and paths is None:
+            raise _nothing(root)
+        yield Planned(len(plan.tasks), len(plan.removed), plan.unchanged, plan.size)
+
+        writer = stack.enter_context(closing(_Writer(generation, manifest, bundle, encoder, plan.young)))
+        if older:
+            writer.reuse_from(older)
+        writer.remove(plan.removed)
+        for batch in stack.enter_context(closing(prepare_all(plan.tasks, settings, workers))):
+            for skip in writer.add(batch):
+                yield Skipped(skip.path, skip.reason)
+            if writer.pending >= _COMMIT:
+                writer.commit()
+                yield writer.progress
+        if writer.dirty:
+            writer.commit()
+            yield writer.progress
+        if not in_place and not manifest.totals().files:
+            raise _nothing(root)
+        if not in_place or writer.worn:
+            yield Compacting()
+            writer.finish(readers=in_place)
+        if not in_place:
+            generations.switch(layout, generation)
+        generations.sweep(layout)
+        yield _done(manifest, plan, writer, started)
+
+
+def _generation(answering: tuple[Stale, Generation | None]) -> Generation:
+    assert answering[1] is not None, "an index that is fresh has a generation"
+    return answering[1]
+
+
+def _nothing(root: Path) -> RootError:
+    return RootError(
+        f"nothing to index in {root}: no file there is text that is not ignored. "
+        "`codesearch inspect PATH` says why a file is left out."
+    )
+
+
+def _done(manifest: Manifest, plan: _Plan, writer: _Writer | None, started: float) -> Done:
+    totals = manifest.totals()
+    progress = writer.progress if writer else Progress(0, 0, 0, 0)
+    return Done(
+        files=totals.files,
+        chunks=totals.chunks,
+        indexed=writer.indexed if writer else 0,
+        removed=len(plan.removed),
+        encoded=progress.encoded,
+        reused=progress.chunks - progress.encoded,
+        skipped=plan.skipped + totals.skipped,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _begin(root: Path, layout: Layout, bundle: Bundle, *, resume: bool) -> Generation:
+    """Return the generation to build: one that was begun with the same rules and model, or a new one."""
+    if resume:
+        for generation in generations.half_built(layout):
+            try:
+                with Manifest(generation.manifest) as manifest:
+                    facts = manifest.facts()
+            except CodesearchError:
+                continue
+            if _same_root(root, facts) and (facts["rules"], facts["model"]) == (RULES, bundle.fingerprint):
+                return generation
+    generation = generations.create(layout)
+    with generations.explained(layout.folder):
+        generation.model.mkdir()
+        for name in (*bundle.description.files, DESCRIPTION):
+            shutil.copyfile(bundle.folder / name, generation.model / name)
+    with Manifest(generation.manifest, create=True) as manifest:
+        manifest.record(rules=RULES, model=bundle.fingerprint, **_identity(root))
+    return generation
+
+
+def _identity(root: Path) -> dict[str, Any]:
+    """Return what a root is recognised by: its path, or its inode once it was moved."""
+    return {"root": os.fsencode(root.resolve()).decode("utf-8", "replace"), "inode": root.stat().st_ino}
+
+
+def _same_root(root: Path, facts: dict[str, Any]) -> bool:
+    return any(facts.get(key) == value for key, value in _identity(root).items())
+
+
+def _compare(
+    root: Path, settings: Settings, known: dict[str, FileRow], paths: Collection[str] | None
+) -> Generator[Event, None, _Plan]:
+    """Compare the files as they are (all, or PATHS) with those KNOWN to the manifest; return what differs."""
+    plan = _Plan(young=time.time_ns() - _RACY_NS)
+    found: Iterable[FileEntry | Skip]
+    if paths is None:
+        gone = set(known)
+        found = files.scan(root, settings)
+    else:
+        gone = known.keys() & set(paths)
+        found = (files.look(root, path, settings) for path in sorted(set(paths)))
+    seen = 0
+    yield Scanning(0)
+    for entry in found:
+        if isinstance(entry, FileEntry) and not _is_utf8(entry.path):
+            entry = Skip(entry.path, Why.UNREADABLE, "its name is not UTF-8")
+        if isinstance(entry, Skip):
+            plan.skipped += 1
+            yield Skipped(entry.path, entry.reason)
+            continue
+        seen += 1
+        if seen % _SCANNED == 0:
+            yield Scanning(seen)
+        row = known.get(entry.path)
+        gone.discard(entry.path)
+        if row is None:
+            plan.tasks.append(Task(entry, None))
+        elif (row.size, row.mtime_ns) != (entry.size, entry.mtime_ns):
+            plan.tasks.append(Task(entry, row.hash))
+        elif row.skipped is not None:
+            yield Skipped(row.path, row.skipped)
+        else:
+            plan.unchanged += 1
+    plan.removed = sorted(gone)
+    yield Scanning(seen)
+    return plan
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Writer:
+    """Collects prepared files and writes them to one generation, some thousand chunks at a time."""
+
+    def __init__(
+        self, generation: Generation, manifest: Manifest, bundle: Bundle, encoder: Encoder | None, young: int
+    ) -> None:
+        self.progress = Progress(0, 0, 0, 0)
+        self.indexed = 0
+        self.pending = 0
+        """Chunks collected and not yet written."""
+        self._generation = generation
+        self._manifest = manifest
+        self._bundle = bundle
+        self._encoder = encoder
+        self._young = young
+        self._files: list[Prepared] = []
+        self._removed: list[str] = []
+        self._counts = Counts()
+        self._open: Store | None = None
+        self._older: Store | None = None
+        self._fresh = manifest.store_version == 0
+        self._repaired = False
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything was collected that is not yet written."""
+        return bool(self._files or self._removed)
+
+    def remove(self, paths: list[str]) -> None:
+        """Forget the files PATHS with the next commit."""
+        self._removed += paths
+
+    def reuse_from(self, generation: Generation) -> None:
+        """Take over vectors from GENERATION, which has the same model."""
+        from codesearch.store import Store
+
+        with Manifest(generation.manifest) as manifest:
+            if manifest.get("model") == self._bundle.fingerprint and manifest.store_version:
+                self._older = Store.open(generation.store, manifest.store_version)
+
+    def add(self, batch: Batch) -> Iterator[Skip]:
+        """Collect BATCH; return what of it is skipped."""
+        self._files += batch.files
+        self._counts.merge(batch.counts)
+        self.pending += sum(len(file.rows) for file in batch.files)
+        return (file.skip for file in batch.files if file.skip)
+
+    def commit(self) -> None:
+        """Write what was collected: one change to the store, then one transaction of the manifest."""
+        changed = [file for file in self._files if not file.same]
+        replaced = self._removed if self._fresh else [*self._removed, *(file.entry.path for file in changed)]
+        rows = [row for file in changed for row in file.rows]
+        store = self._store() if rows or (replaced and not self._fresh) else None
+        had = store.of_files(replaced) if store is not None and not self._fresh else {}
+        for chunks in had.values():
+            self._counts.count((terms.split(" ") for _, terms, _ in chunks), -1)
+        encoded = 0
+        if store is not None:
+            vectors, encoded = self._vectors(rows, [text for file in changed for text in file.documents], had)
+            store.remove(had.keys())
+            store.append(rows, vectors)
+        self._manifest.commit(
+            store_version=self._manifest.store_version if store is None else store.version,
+            files=[self._file_row(file) for file in self._files],
+            removed=self._removed,
+            counts=self._counts,
+        )
+        done = self.progress
+        self.progress = Progress(
+            done.files + len(changed),
+            done.chunks + len(rows),
+            done.bytes + sum(file.entry.size for file in self._files),
+            done.encoded + encoded,
+        )
+        self.indexed += sum(1 for file in changed if not file.skip)
+        self._files, self._removed, self._counts, self.pending = [], [], Counts(), 0
+
+    def _store(self) -> Store:
+        if self._open is None:
+            from codesearch.store import Store
+
+            version = self._manifest.store_version
+            if version:
+                self._open = Store.open(self._generation.store, version)
+                self._repaired = self._open.reset()
+            else:
+                self._open = Store.create(self._generation.store, self._bundle.description.dimensions)
+        return self._open
+
+    def _vectors(self, rows: list[Row], documents: list[str], had: Any) -> tuple[NDArray[np.float16], int]:
+        """Return the vectors of ROWS, shape (rows, dimensions), and how many had to be encoded."""
+        import numpy as np
+
+        if self._older is not None:
+            had = self._older.of_files({row.path for row in rows})
+        kept = {key: vector for chunks in had.values() for key, _, vector in chunks}
+        vectors = np.zeros((len(rows), self._bundle.description.dimensions), np.float16)
+        missing = []
+        for i, row in enumerate(rows):
+            if (vector := kept.get(row.digest)) is None:
+                missing.append(i)
+            else:
+                vectors[i] = vector
+        for start in range(0, len(missing), _ENCODE):
+            some = missing[start : start + _ENCODE]
+            vectors[some] = self._encode([documents[i] for i in some])
+        return vectors, len(missing)
+
+    def _encode(self, documents: list[str]) -> NDArray[np.float32]:
+        if self._encoder is None:
+            from codesearch.encode import OnnxEncoder
+
+            self._encoder = OnnxEncoder(self._bundle)
+        return self._encoder.encode(documents, "passage")
+
+    def _file_row(self, file: Prepared) -> FileRow:
+        entry = file.entry
+        again = entry.mtime_ns >= self._young or (file.skip and file.skip.why in (Why.UNREADABLE, Why.MISSING))
+        mtime_ns = 0 if again else entry.mtime_ns
+        if file.same and (row := self._manifest.file(entry.path)):
+            return FileRow(row.path, row.hash, entry.size, mtime_ns, row.language, row.chunks, row.terms)
+        return FileRow(
+            entry.path,
+            file.digest,
+            entry.size,
+            mtime_ns,
+            file.language,
+            len(file.rows),
+            file.length,
+            file.skip.reason if file.skip else None,
+        )
+
+    @property
+    def worn(self) -> bool:
+        """Whether the store needs `finish` although it answers already."""
+        return self._open is not None and (self._repaired or self._open.worn())
+
+    def finish(self, *, readers: bool) -> None:
+        """Index the full text, compact where it is due, and remove what no version in use needs."""
+        if not self._manifest.store_version:
+            return  # files, but not one chunk
+        store = self._store()
+        store.index()
+        tidy = self.worn
+        if tidy:
+            store.compact()
+        self._manifest.commit(store_version=store.version)
+        if tidy:
+            store.clean(readers=readers)
+            self._manifest.commit(store_version=store.version)
+
+    def close(self) -> None:
+        """Release the stores."""
+        for store in (self._open, self._older):
+            if store is not None:
+                store.close()

@@ -1,0 +1,300 @@
+"""The manifest: which files are in the index at what content, by which rules and model, and the statistics that rank.
+
+One SQLite file a generation, and the one place where a change becomes true: it names the version of the store that
+belongs to it, so a reader opens that version and a writer that was killed between its two commits is set back to it.
+Everything in the store beyond that version never happened.
+
+Statistics are counts that are added and taken away with the files they come from, in the same transaction; so an index
+that grew file by file holds exactly the numbers of one built afresh. A rollback journal rather than a write-ahead log:
+it leaves one file, can be read without write permission, and commits here are few.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from codesearch.errors import IndexFormatError
+from codesearch.generations import explained
+
+FORMAT: Final = 1
+"""Of the whole index folder: manifest, store and their places; an index of another format is built anew.
+
+1. LanceDB table `chunks`, SQLite manifest, generations.
+"""
+
+_BUSY: Final = 10.0
+"""Seconds a connection waits for another's commit; they last milliseconds."""
+_PAGES: Final = 16 << 10
+"""KiB of page cache: a transaction of thousands of term counts stays in memory until its commit, so readers go on."""
+_VARIABLES: Final = 500
+"""Values named in one statement; SQLite's own limit has been 999."""
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE files (
+    path TEXT PRIMARY KEY,
+    hash BLOB,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    language TEXT NOT NULL DEFAULT '',
+    chunks INTEGER NOT NULL DEFAULT 0,
+    terms INTEGER NOT NULL DEFAULT 0,
+    skipped TEXT
+) WITHOUT ROWID;
+CREATE TABLE terms (term TEXT PRIMARY KEY, chunks INTEGER NOT NULL, files INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What is known of one file since it was last read."""
+
+    path: str
+    hash: bytes | None
+    """Digest of its bytes; None for a file that is skipped without being read."""
+    size: int
+    mtime_ns: int
+    """0 where the file was so young that it may change again within the clock's resolution: it is read once more."""
+    language: str = ""
+    chunks: int = 0
+    terms: int = 0
+    """Length of the file's chunks together, in terms."""
+    skipped: str | None = None
+    """Why the file has no chunks although it was listed."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many chunks and how many files hold each term; what one change adds and takes away."""
+
+    chunks: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+
+    def count(self, chunks: Iterable[Collection[str]], sign: int = 1) -> int:
+        """Count one file's CHUNKS, each a collection of its terms, SIGN times; return their length in terms."""
+        length = 0
+        in_chunks, in_files = self.chunks, self.files
+        of_file: set[str] = set()
+        for terms in chunks:
+            length += len(terms)
+            of_chunk = set(terms)
+            of_file |= of_chunk
+            for term in of_chunk:
+                in_chunks[term] = in_chunks.get(term, 0) + sign
+        for term in of_file:
+            in_files[term] = in_files.get(term, 0) + sign
+        return length
+
+    def merge(self, other: Counts) -> None:
+        """Add the counts of OTHER."""
+        for mine, theirs in ((self.chunks, other.chunks), (self.files, other.files)):
+            for term, n in theirs.items():
+                mine[term] = mine.get(term, 0) + n
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The size of the corpus, as ranking formulas want it."""
+
+    files: int
+    """Files that have chunks."""
+    chunks: int
+    terms: int
+    """Length of all chunks together."""
+    skipped: int
+    """Files that were listed and could not be indexed."""
+
+
+def format_of(path: Path) -> int:
+    """Return the format, however old, of the index with the manifest at PATH; raise IndexFormatError if newer."""
+    folder = path.parent.parent
+    with explained(folder), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        said = json.loads(row[0]) if row else None
+    if not isinstance(said, int):
+        raise IndexFormatError(
+            f"the index in {folder} is damaged: it has no format. "
+            "Run `codesearch index --rebuild` to build it again; your files are not touched."
+        )
+    if said > FORMAT:
+        raise IndexFormatError(
+            f"the index in {folder} was written by a newer codesearch (format {said}; this one knows {FORMAT}). "
+            "Upgrade codesearch, or run `codesearch index --rebuild` to build it again."
+        )
+    return said
+
+
+class Manifest:
+    """One generation's manifest, open for reading or writing."""
+
+    def __init__(self, path: Path, *, create: bool = False, write: bool = False) -> None:
+        """Open the manifest at PATH, of this FORMAT.
+
+        Raises:
+            IndexFormatError: it is damaged.
+            StorageError: it can not be opened.
+        """
+        self._folder = path.parent.parent
+        mode = "rwc" if create else "rw" if write else "ro"
+        with explained(self._folder):
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_BUSY,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._db.executescript(
+                    f"PRAGMA trusted_schema=OFF; PRAGMA cache_size=-{_PAGES}; PRAGMA cache_spill=OFF;"
+                    "PRAGMA temp_store=MEMORY; PRAGMA synchronous=FULL;"
+                )
+                if create:
+                    self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                    self._set("format", FORMAT)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What the index is.
+
+    def get(self, key: str) -> Any:
+        """Return what was recorded under KEY, or None."""
+        with explained(self._folder):
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything recorded: format, rules, model, root, store version, verdict."""
+        with explained(self._folder):
+            return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
+
+    def record(self, **facts: Any) -> None:
+        """Record FACTS, in one transaction."""
+        with explained(self._folder), self._transaction():
+            for key, value in facts.items():
+                self._set(key, value)
+
+    def _set(self, key: str, value: Any) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+    @property
+    def store_version(self) -> int:
+        """The version of the store that belongs to this manifest."""
+        return int(self.get("store_version") or 0)
+
+    # Files.
+
+    def files(self) -> dict[str, FileRow]:
+        """Return every file, by path."""
+        with explained(self._folder):
+            return {row[0]: FileRow(*row) for row in self._db.execute("SELECT * FROM files")}
+
+    def file(self, path: str) -> FileRow | None:
+        """Return what is known of the file at PATH, or None."""
+        with explained(self._folder):
+            row = self._db.execute("SELECT * FROM files WHERE path = ?", (path,)).fetchone()
+        return FileRow(*row) if row else None
+
+    def languages(self) -> dict[str, tuple[int, int]]:
+        """Return files and chunks of each language, most chunks first."""
+        query = (
+            "SELECT language, COUNT(*), SUM(chunks) FROM files WHERE chunks > 0 GROUP BY language ORDER BY 3 DESC, 1"
+        )
+        with explained(self._folder):
+            return {language: (files, chunks) for language, files, chunks in self._db.execute(query)}
+
+    def commit(
+        self,
+        *,
+        store_version: int,
+        files: Iterable[FileRow] = (),
+        removed: Iterable[str] = (),
+        counts: Counts | None = None,
+    ) -> None:
+        """Make a change true, in one transaction: FILES as they are now, REMOVED gone, COUNTS added."""
+        with explained(self._folder), self._transaction():
+            self._set("store_version", store_version)
+            self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in removed))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (f.path, f.hash, f.size, f.mtime_ns, f.language, f.chunks, f.terms, f.skipped)
+                    for f in sorted(files, key=lambda f: f.path)
+                ),
+            )
+            if counts:
+                self._add(counts)
+
+    def _add(self, counts: Counts) -> None:
+        # Sorted, because neighbours in the tree are then written together.
+        self._db.executemany(
+            "INSERT INTO terms VALUES (?, ?, ?) ON CONFLICT (term) DO UPDATE"
+            " SET chunks = chunks + excluded.chunks, files = files + excluded.files",
+            (
+                (term, n, counts.files.get(term, 0))
+                for term, n in sorted(counts.chunks.items())
+                if n or counts.files.get(term)
+            ),
+        )
+        self._db.executemany(
+            "DELETE FROM terms WHERE term = ? AND chunks <= 0", ((t,) for t, n in counts.chunks.items() if n < 0)
+        )
+
+    # Statistics.
+
+    def totals(self) -> Totals:
+        """Return the size of the corpus."""
+        query = (
+            "SELECT COUNT(*) FILTER (WHERE chunks > 0), TOTAL(chunks), TOTAL(terms),"
+            " COUNT(*) FILTER (WHERE skipped IS NOT NULL) FROM files"
+        )
+        with explained(self._folder):
+            files, chunks, terms, skipped = self._db.execute(query).fetchone()
+        return Totals(files, int(chunks), int(terms), skipped)
+
+    def frequencies(self, terms: Iterable[str]) -> Mapping[str, tuple[int, int]]:
+        """Return, for those of TERMS that occur, the number of chunks and of files that hold each."""
+        wanted = sorted(set(terms))
+        found: dict[str, tuple[int, int]] = {}
+        with explained(self._folder):
+            for start in range(0, len(wanted), _VARIABLES):
+                some = wanted[start : start + _VARIABLES]
+                marks = ", ".join("?" * len(some))
+                for term, chunks, files in self._db.execute(
+                    f"SELECT term, chunks, files FROM terms WHERE term IN ({marks})", some
+                ):
+                    found[term] = chunks, files
+        return found
+
+    def vocabulary(self) -> Iterator[tuple[str, int, int]]:
+        """Yield every term with the number of chunks and of files that hold it, in order."""
+        with explained(self._folder):
+            yield from self._db.execute("SELECT term, chunks, files FROM terms ORDER BY term")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise

@@ -1,0 +1,225 @@
+"""What a file becomes before it meets the store: its bytes read and hashed, its chunks cut, their documents and terms.
+
+Pure but for the reading, and free of numpy and lancedb, because worker processes do it: this is most of the work of
+indexing. A plan large enough to repay starting processes is shared among them in batches of files; results come back in
+the plan's order, so an index does not depend on how many processes built it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from itertools import islice
+from typing import Final
+
+from codesearch.chunk import CHUNKER_VERSION, chunk, decode
+from codesearch.files import FileEntry, Skip, read
+from codesearch.manifest import Counts
+from codesearch.settings import Settings
+from codesearch.text import TEXT_VERSION, content_hash, document, terms
+from codesearch.types import Row
+from codesearch.why import Why
+
+RULES: Final = f"{CHUNKER_VERSION}.{TEXT_VERSION}"
+"""Versions of what cuts and words text; an index made by other rules is stale by reason CHUNKER."""
+
+_BATCH_BYTES: Final = 256_000
+_BATCH_FILES: Final = 64
+"""A batch is a quarter of a second's work: small enough to share out evenly, large enough to be worth handing over."""
+_POOL_BYTES: Final = 2_000_000
+_POOL_FILES: Final = 300
+"""From here on a pool repays its start of about half a second."""
+_MOST_WORKERS: Final = 4
+"""Beyond this the writing process, which encodes, is the bottleneck; each worker takes about 100 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file that may have changed."""
+
+    entry: FileEntry
+    known: bytes | None
+    """Digest of the content that the index has, if any."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What one file became."""
+
+    entry: FileEntry
+    digest: bytes | None = None
+    """Of its bytes; None where it was not read."""
+    same: bool = False
+    """The content is what the index has: only its date changed."""
+    skip: Skip | None = None
+    language: str = ""
+    rows: list[Row] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+    """What is embedded for each row."""
+    length: int = 0
+    """Terms of all rows."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some files, and the counts that their chunks add to the corpus statistics."""
+
+    files: list[Prepared]
+    counts: Counts
+
+
+def digest(data: bytes) -> bytes:
+    """Return the key of a file's content."""
+    return blake2b(data, digest_size=16).digest()
+
+
+def prepare(tasks: Sequence[Task], settings: Settings) -> Batch:
+    """Read, cut and word the files of TASKS."""
+    counts = Counts()
+    return Batch([_prepare(task, settings, counts) for task in tasks], counts)
+
+
+def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
+    entry = task.entry
+    data = read(entry, settings)
+    if isinstance(data, Skip):
+        return Prepared(entry, skip=data)
+    key = digest(data)
+    if key == task.known:
+        return Prepared(entry, key, same=True)
+    prepared = Prepared(entry, key)
+    all_terms = []
+    copies: dict[bytes, int] = {}
+    for piece in chunk(entry.path, decode(data)):
+        text = document(piece)
+        content = bytes.fromhex(content_hash(text))
+        copy = copies.get(content, 0)
+        copies[content] = copy + 1
+        its_terms = sorted(terms(text))
+        all_terms.append(its_terms)
+        prepared.language = piece.language
+        prepared.documents.append(text)
+        prepared.rows.append(
+            Row(
+                content,
+                copy,
+                entry.path,
+                piece.language,
+                str(piece.kind),
+                piece.symbol,
+                piece.signature,
+                piece.span.start_line,
+                piece.span.end_line,
+                piece.part,
+                " ".join(its_terms),
+            )
+        )
+    prepared.length = counts.count(all_terms)
+    return prepared
+
+
+def prepare_all(tasks: Sequence[Task], settings: Settings, workers: int | None = None) -> Generator[Batch, None, None]:
+    """Yield the batches of TASKS in order; closing the iterator stops the work.
+
+    WORKERS is the number of processes: by default as many as repay themselves, 0 for none.
+    """
+    batches = _batches(tasks)
+    if workers is None:
+        large = len(tasks) >= _POOL_FILES or sum(task.entry.size for task in tasks) >= _POOL_BYTES
+        workers = min(_cores(), _MOST_WORKERS) if large else 0
+    if not workers:
+        yield from map(partial(prepare, settings=settings), batches)
+        return
+    waiting = iter(batches)
+    while True:
+        lost = yield from _in_pool(waiting, settings, workers)
+        if not lost:
+            return
+        yield from _one_by_one(lost, settings)
+
+
+def _in_pool(
+    waiting: Iterator[list[Task]], settings: Settings, workers: int
+) -> Generator[Batch, None, list[list[Task]]]:
+    """Prepare the batches WAITING; return those that were under way when a process died, else nothing."""
+    pool = _pool(workers)
+    under_way: deque[list[Task]] = deque()
+    promised: deque[Future[Batch]] = deque()
+
+    def start(most: int) -> None:
+        for tasks in islice(waiting, most):
+            under_way.append(tasks)
+            promised.append(pool.submit(prepare, tasks, settings))
+
+    try:
+        start(2 * workers)
+        while under_way:
+            batch = promised.popleft().result()
+            under_way.popleft()
+            yield batch
+            start(1)
+        return []
+    except BrokenProcessPool:
+        return list(under_way)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_by_one(lost: Iterable[list[Task]], settings: Settings) -> Iterator[Batch]:
+    """Prepare the LOST batches file by file, in a process that may die: a file that kills it is skipped by name."""
+    pool = _pool(1)
+    try:
+        for task in (task for tasks in lost for task in tasks):
+            try:
+                batch = pool.submit(prepare, [task], settings).result()
+            except BrokenProcessPool:
+                pool.shutdown(wait=True)
+                pool = _pool(1)
+                skip = Skip(task.entry.path, Why.UNREADABLE, "reading it crashed the parser")
+                batch = Batch([Prepared(task.entry, skip=skip)], Counts())
+            yield batch
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    batch: list[Task] = []
+    size = 0
+    for task in tasks:
+        batch.append(task)
+        size += task.entry.size
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_FILES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
+
+
+def _start() -> None:
+    """Make a worker leave Ctrl-C to its parent, and end when its parent is killed: else it would wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "workers are started by a pool"
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

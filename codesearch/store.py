@@ -1,0 +1,353 @@
+"""The store: one LanceDB table of chunks in a generation, and its mirror in memory. The only importer of lancedb.
+
+A row is a chunk without its source, which is read from the file when an answer is shown. Its key is the digest of what
+is embedded (path, qualified name, source), with a number for exact copies within a file: moving lines changes no key.
+The full-text column holds our own terms, so LanceDB splits at spaces and does nothing else; they are sorted, which
+compresses better, and order means nothing to a bag of terms.
+
+Every change makes new versions of the table, and the manifest alone says which version counts. So replacing files is a
+deletion and an append (8 ms among 100,000 rows, where a merge takes 60 to 150), and no reader ever sees the half of it.
+
+The mirror is for exact search over all vectors, with the rows' columns at hand. It holds float32: numpy multiplies
+100,000 × 256 in 8 ms, but needs 50 ms to make float32 of float16 first. Vector indexes would lose answers, and are for
+stores that are too large for this.
+
+Importing lancedb takes more than a second: import this module where it is needed. It is not safe across fork.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr about every query that selects no score
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.expr import col
+from lancedb.index import FTS
+from lancedb.query import MatchQuery
+
+from codesearch.errors import IndexFormatError
+from codesearch.generations import explained
+from codesearch.types import Row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TABLE: Final = "chunks"
+_TERMS_INDEX: Final = "terms_idx"
+_DAMAGE: Final = (RuntimeError, ValueError, pa.ArrowException)
+"""What lancedb raises, for want of classes of its own."""
+
+_FRAGMENTS: Final = 48
+"""Pieces of the table beyond which it is compacted; each refresh adds one, each opening of a piece costs time."""
+_UNINDEXED: Final = 512
+"""Rows the full-text index does not hold yet; each query looks through them one by one, about 8 ms in a thousand."""
+_RETENTION: Final = timedelta(minutes=1)
+"""How long the files of older versions stay for readers in the middle of a query."""
+_FTS_MEMORY: Final = 256
+"""MiB for building the full-text index."""
+
+_PACKED: Final = {
+    b"lance-encoding:compression": b"zstd",
+    b"lance-encoding:compression-level": b"3",
+    b"lance-encoding:structural-encoding": b"miniblock",  # compresses neighbours together: half the size of one by one
+}
+
+
+def _schema(dimensions: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("digest", pa.binary(16)),
+            pa.field("copy", pa.uint16()),
+            pa.field("path", pa.string()),
+            pa.field("language", pa.string()),
+            pa.field("kind", pa.string()),
+            pa.field("symbol", pa.string()),
+            pa.field("signature", pa.string(), metadata=_PACKED),
+            pa.field("start_line", pa.uint32()),
+            pa.field("end_line", pa.uint32()),
+            pa.field("part", pa.uint16()),
+            pa.field("terms", pa.string(), metadata=_PACKED),
+            pa.field("vector", pa.list_(pa.float16(), dimensions)),
+        ]
+    )
+
+
+_MIRRORED: Final = Row._fields[:-1]
+"""What is kept in memory to be searched: all of `Row` but its terms."""
+
+
+def _vectors(column: pa.ChunkedArray) -> NDArray[np.float16]:
+    """Return a vector column as a matrix, shape (rows, dimensions)."""
+    values = column.combine_chunks()
+    return np.asarray(values.flatten().to_numpy()).reshape(len(values), column.type.list_size)
+
+
+class Store:
+    """The chunks of one generation, at one version."""
+
+    def __init__(self, table: Any, folder: Path, dimensions: int) -> None:
+        """Use `create` or `open`."""
+        self._table = table
+        self._folder = folder
+        self.dimensions = dimensions
+
+    @classmethod
+    def create(cls, folder: Path, dimensions: int) -> Self:
+        """Create an empty store in FOLDER, or raise StorageError."""
+        with explained(folder, _DAMAGE):
+            table = lancedb.connect(folder).create_table(_TABLE, schema=_schema(dimensions))
+        return cls(table, folder, dimensions)
+
+    @classmethod
+    def open(cls, folder: Path, version: int) -> Self:
+        """Open the store in FOLDER to read VERSION; a missing or damaged one raises IndexFormatError."""
+        with explained(folder, _DAMAGE):
+            table = lancedb.connect(folder).open_table(_TABLE)
+            if table.version != version:
+                table.checkout(version)
+            kept = table.schema
+            vector = kept.field("vector").type if "vector" in kept.names else None
+            if vector is None or kept.names != _schema(1).names:
+                raise IndexFormatError(
+                    f"the index in {folder} has other columns than this codesearch reads. "
+                    "Run `codesearch index --rebuild` to build it again."
+                )
+        return cls(table, folder, int(vector.list_size))
+
+    def close(self) -> None:
+        """Release the table."""
+        self._table = None
+
+    @property
+    def version(self) -> int:
+        """The version of the table that this store shows."""
+        with explained(self._folder, _DAMAGE):
+            return int(self._table.version)
+
+    # Writing: one process at a time, on the latest version.
+
+    def reset(self) -> bool:
+        """Make the version this store was opened at the latest one, forgetting what came after; tell if anything did.
+
+        After this the store can be written. Files that a killed process was writing are removed.
+        """
+        with explained(self._folder, _DAMAGE):
+            opened = self._table.version
+            self._table.checkout_latest()
+            undone = bool(self._table.version != opened)
+            if undone:
+                self._table.restore(opened)
+            for file in self._folder.rglob(".tmp*"):
+                file.unlink(missing_ok=True)
+                undone = True
+        return undone
+
+    def append(self, rows: Sequence[Row], vectors: NDArray[np.float16]) -> None:
+        """Add ROWS with their VECTORS, shape (len(rows), dimensions); thousands at a time are cheapest."""
+        if not rows:
+            return
+        schema = _schema(self.dimensions)
+        columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=False)]
+        flat = pa.array(np.ascontiguousarray(vectors, np.float16).reshape(-1))
+        columns.append(pa.FixedSizeListArray.from_arrays(flat, self.dimensions))
+        with explained(self._folder, _DAMAGE):
+            self._table.add(pa.Table.from_arrays(columns, schema=schema))
+
+    def remove(self, paths: Collection[str]) -> None:
+        """Remove every row of the files PATHS."""
+        if paths:
+            with explained(self._folder, _DAMAGE):
+                self._table.delete(col("path").isin(sorted(paths)))
+
+    def index(self) -> None:
+        """Build the full-text index, where there are rows and none yet."""
+        with explained(self._folder, _DAMAGE):
+            if not self._indexed() and self._table.count_rows():
+                config = FTS(
+                    base_tokenizer="whitespace",
+                    lower_case=False,
+                    stem=False,
+                    remove_stop_words=False,
+                    ascii_folding=False,
+                    max_token_length=None,
+                    memory_limit=_FTS_MEMORY,
+                )
+                self._table.create_index("terms", config=config, name=_TERMS_INDEX)
+
+    def worn(self) -> bool:
+        """Tell whether so much has changed since the last compaction that queries suffer."""
+        with explained(self._folder, _DAMAGE):
+            if self._table.stats()["fragment_stats"]["num_fragments"] > _FRAGMENTS:
+                return True
+            return self._indexed() and self._table.index_stats(_TERMS_INDEX).num_unindexed_rows > _UNINDEXED
+
+    def compact(self) -> None:
+        """Merge small pieces and bring the full-text index up to date, as new versions; nothing is removed yet."""
+        with explained(self._folder, _DAMAGE):
+            self._table.optimize(cleanup_older_than=timedelta(days=3650))
+
+    def clean(self, *, readers: bool) -> None:
+        """Remove what only older versions use, and what killed processes left.
+
+        Call it once the manifest names this version. READERS tells whether others may be reading older versions.
+        """
+        with explained(self._folder, _DAMAGE), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that 0 harms readers: there are none
+            self._table.optimize(cleanup_older_than=_RETENTION if readers else timedelta(0), delete_unverified=True)
+
+    def _indexed(self) -> bool:
+        return any(index.name == _TERMS_INDEX for index in self._table.list_indices())
+
+    # Reading.
+
+    def of_files(self, paths: Collection[str]) -> Mapping[str, list[tuple[bytes, str, NDArray[np.float16]]]]:
+        """Return digest, terms and vector of each row of the files PATHS, by path: to be reused, and discounted."""
+        found: dict[str, list[tuple[bytes, str, NDArray[np.float16]]]] = {}
+        if not paths:
+            return found
+        with explained(self._folder, _DAMAGE):
+            wanted = col("path").isin(sorted(paths))
+            table = self._table.search().where(wanted).select(["path", "digest", "terms", "vector"]).to_arrow()
+        columns = (table[name].to_pylist() for name in ("path", "digest", "terms"))
+        for path, digest, terms, vector in zip(*columns, _vectors(table["vector"]), strict=True):
+            found.setdefault(path, []).append((digest, terms, vector))
+        return found
+
+    def row_ids(self) -> NDArray[np.uint64]:
+        """Return LanceDB's number of every row of this version; rows keep them until they are compacted."""
+        with explained(self._folder, _DAMAGE):
+            table = self._table.search().select(["_rowid"]).to_arrow()
+            return np.asarray(table["_rowid"].to_numpy())
+
+    def read(self, row_ids: NDArray[np.uint64] | None = None) -> pa.Table:
+        """Return the mirrored columns, `vector` and `_rowid`, of all rows or of those numbered ROW_IDS."""
+        names = [*_MIRRORED, "vector"]
+        with explained(self._folder, _DAMAGE):
+            if row_ids is None:
+                query = self._table.search().select(names).with_row_id(True)
+            else:
+                query = self._table.take_row_ids(row_ids.tolist()).select(names).with_row_id()
+            return query.to_arrow()
+
+    def terms(self, row_ids: NDArray[np.uint64]) -> list[list[str]]:
+        """Return the terms of the rows numbered ROW_IDS, in that order."""
+        if not len(row_ids):
+            return []
+        with explained(self._folder, _DAMAGE):
+            table = self._table.take_row_ids(row_ids.tolist()).select(["terms"]).with_row_id().to_arrow()
+        found = dict(zip(table["_rowid"].to_pylist(), table["terms"].to_pylist(), strict=True))
+        return [found[int(row_id)].split(" ") for row_id in row_ids]
+
+    def matching(self, terms: Iterable[str], limit: int) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        """Return number and BM25 score, best first, of up to LIMIT rows that hold any of TERMS.
+
+        The score is LanceDB's own and good for choosing candidates: its statistics also count rows that are gone.
+        """
+        text = " ".join(terms)
+        with explained(self._folder, _DAMAGE):
+            if not text or not self._indexed():
+                return np.empty(0, np.uint64), np.empty(0, np.float32)
+            query = self._table.search(MatchQuery(text, "terms"), query_type="fts")  # type: ignore[call-arg]
+            table = query.with_row_id(True).select(["_score"]).limit(limit).to_arrow()
+        return np.asarray(table["_rowid"].to_numpy()), np.asarray(table["_score"].to_numpy())
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """All rows of one version of a store, in memory and in the order of their numbers: position i is one chunk."""
+
+    version: int
+    row_ids: NDArray[np.uint64]
+    """Shape (n,), ascending."""
+    vectors: NDArray[np.float32]
+    """Shape (n, dimensions); unit vectors, or zeros."""
+    columns: pa.Table
+    """The columns of `Row` but its terms."""
+
+    @classmethod
+    def load(cls, store: Store, previous: Mirror | None = None) -> Mirror:
+        """Return the mirror of STORE's version; what PREVIOUS, of an older version, has of it is not read again."""
+        if previous is None or len(previous.row_ids) == 0:
+            return cls._of(store.version, store.read())
+        row_ids = np.sort(store.row_ids())
+        kept = np.isin(previous.row_ids, row_ids, assume_unique=True)
+        new = np.setdiff1d(row_ids, previous.row_ids, assume_unique=True)
+        if len(new) > len(row_ids) // 4:
+            return cls._of(store.version, store.read())
+        if len(new) == 0 and kept.all():
+            return cls(store.version, previous.row_ids, previous.vectors, previous.columns)
+        old = cls(
+            store.version, previous.row_ids[kept], previous.vectors[kept], previous.columns.filter(pa.array(kept))
+        )
+        if len(new) == 0:
+            return old
+        fresh = cls._of(store.version, store.read(new))
+        both = cls(
+            store.version,
+            np.concatenate([old.row_ids, fresh.row_ids]),
+            np.concatenate([old.vectors, fresh.vectors]),
+            pa.concat_tables([old.columns, fresh.columns]),
+        )
+        return both if new[0] > old.row_ids[-1] else both._sorted()
+
+    @classmethod
+    def _of(cls, version: int, table: pa.Table) -> Mirror:
+        vectors = np.empty((len(table), table.schema.field("vector").type.list_size), np.float32)
+        start = 0
+        for batch in table.to_batches():  # the float16 rows are not copied whole first
+            rows = batch.column("vector").flatten().to_numpy().reshape(-1, vectors.shape[1])
+            vectors[start : start + len(rows)] = rows
+            start += len(rows)
+        row_ids = np.asarray(table["_rowid"].to_numpy())
+        mirror = cls(version, row_ids, vectors, table.select(list(_MIRRORED)))
+        return mirror if bool(np.all(row_ids[1:] > row_ids[:-1])) else mirror._sorted()
+
+    def _sorted(self) -> Mirror:
+        order = np.argsort(self.row_ids)
+        return Mirror(self.version, self.row_ids[order], self.vectors[order], self.columns.take(pa.array(order)))
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    def positions(self, row_ids: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Return the position of each row numbered ROW_IDS."""
+        return np.searchsorted(self.row_ids, row_ids)
+
+    @cached_property
+    def _paths(self) -> tuple[list[str], NDArray[np.int32]]:
+        encoded = self.columns["path"].combine_chunks().dictionary_encode()
+        return encoded.dictionary.to_pylist(), np.asarray(encoded.indices.to_numpy())
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that has chunks, once."""
+        return self._paths[0]
+
+    @property
+    def path_of(self) -> NDArray[np.int32]:
+        """Shape (n,): index into `paths` of each chunk's path."""
+        return self._paths[1]
+
+    @cached_property
+    def languages(self) -> NDArray[np.object_]:
+        """Shape (n,): language of each chunk."""
+        return np.asarray(self.columns["language"].to_numpy(zero_copy_only=False))
+
+    @cached_property
+    def symbols(self) -> list[str]:
+        """Qualified name of each chunk, empty for left-over code."""
+        return list(self.columns["symbol"].to_pylist())
+
+    def row(self, position: int) -> Row:
+        """Return the chunk at POSITION, without its terms."""
+        return Row(*(column[position].as_py() for column in self.columns.columns))

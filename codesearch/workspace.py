@@ -1,0 +1,298 @@
+"""The façade over one indexed folder: what the terminal, the servers and the evaluation hold.
+
+Opening one is cheap. What is heavy (LanceDB takes over a second to import, the model a tenth) loads when first needed,
+then stays, so a long-lived process answers in milliseconds and picks up what others have indexed meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from codesearch import bundle, generations
+from codesearch.errors import IndexBusyError, IndexFormatError, RootError, StorageError, UsageError
+from codesearch.events import Event, Warned
+from codesearch.files import FileEntry, Skip, explain, is_ours, read
+from codesearch.paths import INDEX_FOLDER, Layout, base_bundle, index_folder, user_index_folder
+from codesearch.settings import Settings
+from codesearch.types import Answer, Chunk, Stale
+
+if TYPE_CHECKING:
+    from codesearch.search import Filter, Mode, Snapshot
+    from codesearch.types import Encoder
+
+_TRIES: Final = 5
+"""Times a writer may commit while a reader opens; each commit takes longer than an opening."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is there, for `codesearch status`."""
+
+    root: Path
+    folder: Path
+    """Where the index is, or would be."""
+    state: Stale
+    model: str = ""
+    """Name of the model whose vectors are in the index."""
+    fingerprint: str = ""
+    files: int = 0
+    """Files with chunks."""
+    chunks: int = 0
+    skipped: int = 0
+    """Files that were read and can not be indexed."""
+    languages: tuple[tuple[str, int, int], ...] = ()
+    """Language, files, chunks; most chunks first."""
+    bytes: int = 0
+    """The index on disk, the model apart."""
+    model_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What would be indexed of one file, and why, or why not."""
+
+    path: str
+    skip: Skip | None
+    """Why the file is not indexed; None where it is."""
+    chunks: tuple[Chunk, ...] = ()
+    indexed: bool = False
+    """Whether the index holds this very content."""
+
+
+class Workspace:
+    """One folder and its index."""
+
+    def __init__(self, root: Path, settings: Settings, layout: Layout, notice: str = "") -> None:
+        """Use `open`."""
+        self.root = root
+        self.settings = settings
+        self.layout = layout
+        self._notice = notice
+        self._held: _Held | None = None
+
+    @classmethod
+    def open(cls, root: Path, settings: Settings | None = None) -> Self:
+        """Return the workspace of ROOT; nothing is built or loaded yet.
+
+        An index folder in ROOT that git tracks, or that is no real folder, is not ours and is left alone: the index is
+        then in the per-user data folder.
+
+        Raises:
+            RootError: ROOT is missing or not a folder.
+            UsageError: the settings name an index folder that git tracks.
+        """
+        settings = settings or Settings()
+        try:
+            root = root.resolve(strict=True)
+        except OSError as error:
+            raise RootError(f"{root} can not be opened: {error.strerror}. Name the folder to search.") from error
+        if not root.is_dir():
+            raise RootError(f"{root} is not a folder. Name the folder to search.")
+        folder = index_folder(root, settings.index_dir)
+        notice = ""
+        if folder.is_symlink() or (folder.exists() and not is_ours(folder)):
+            if settings.index_dir is not None:
+                raise UsageError(f"{folder} can not hold the index: git tracks it, or it is no folder. Name another.")
+            notice = f"{INDEX_FOLDER}/ is tracked by git or no real folder, so it is not used; the index is in "
+            folder = user_index_folder(root)
+            notice += str(folder)
+        return cls(root, settings, Layout(folder), notice)
+
+    @cached_property
+    def bundle(self) -> bundle.Bundle:
+        """The model to index with."""
+        return bundle.load(base_bundle())
+
+    def state(self) -> Stale:
+        """Tell why the index can not answer as it stands, or FRESH; looks at every file's date."""
+        from codesearch.index import state
+
+        return state(self.root, self.settings, self.layout, self.bundle)
+
+    def usable(self) -> bool:
+        """Tell whether there is an index that can answer, fresh or not; looks at no file."""
+        from codesearch.index import standing
+
+        return standing(self.root, self.layout, self.bundle)[1] is not None
+
+    def index(
+        self, *, paths: Collection[str] | None = None, rebuild: bool = False, workers: int | None = None
+    ) -> Iterator[Event]:
+        """Bring the index up to date; see `codesearch.index.update` for arguments and errors."""
+        from codesearch.index import update
+
+        if self._notice:
+            yield Warned(self._notice)
+        yield from update(
+            self.root,
+            self.settings,
+            self.layout,
+            self.bundle,
+            paths=paths,
+            rebuild=rebuild,
+            workers=workers,
+            encoder=self._encoder(),
+        )
+
+    def _encoder(self) -> Encoder | None:
+        held = self._held
+        return held.snapshot.encoder if held and held.snapshot.encoder.fingerprint == self.bundle.fingerprint else None
+
+    def snapshot(self) -> Snapshot:
+        """Return the index as it is now, open for reading; valid until the next call, or `close`.
+
+        Raises:
+            IndexFormatError: there is no index, or it is damaged.
+        """
+        held = self._held
+        if held is None or not held.current(self.layout):
+            self._held = _Held(self.root, self.layout, held)
+            if held is not None:
+                held.close()
+        assert self._held is not None
+        return self._held.snapshot
+
+    def ask(
+        self,
+        query: str,
+        limit: int = 10,
+        *,
+        only: Filter | None = None,
+        mode: Mode | None = None,
+        refresh: bool = True,
+    ) -> Answer:
+        """Answer QUERY with up to LIMIT hits, with their text, among the files that ONLY lets through.
+
+        The index is brought up to date first, or built; where another process is writing it, or it can not be written,
+        the answer is what it knows, and says that it is stale. Without REFRESH it is asked as it is.
+        """
+        from codesearch.search import Mode, search, with_text
+
+        started = time.perf_counter()
+        state = self._refresh() if refresh else Stale.FRESH
+        snapshot = self.snapshot()
+        hits = search(snapshot, query, limit, mode or Mode.FUSED, only)
+        shown, same = with_text(snapshot, hits, self.settings)
+        return Answer(query, state if same else Stale.FILES, (time.perf_counter() - started) * 1000, shown)
+
+    def _refresh(self) -> Stale:
+        try:
+            for _ in self.index():
+                pass
+        except (IndexBusyError, StorageError):
+            if not self.usable():
+                raise
+            return Stale.FILES
+        return Stale.FRESH
+
+    def status(self) -> Status:
+        """Return what is there."""
+        from codesearch.manifest import Manifest
+
+        state = self.state()
+        generation = generations.current(self.layout)
+        if state is Stale.MISSING or state is Stale.FORMAT or generation is None:
+            return Status(self.root, self.layout.folder, state)
+        with Manifest(generation.manifest) as manifest:
+            totals, languages = manifest.totals(), manifest.languages()
+        model = bundle.load(generation.model)
+        model_bytes = _size(generation.model)
+        return Status(
+            root=self.root,
+            folder=self.layout.folder,
+            state=state,
+            model=model.description.name,
+            fingerprint=model.fingerprint,
+            files=totals.files,
+            chunks=totals.chunks,
+            skipped=totals.skipped,
+            languages=tuple((name, *counts) for name, counts in languages.items()),
+            bytes=_size(generation.folder) - model_bytes,
+            model_bytes=model_bytes,
+        )
+
+    def inspect(self, path: str | Path) -> Inspection:
+        """Say what would be indexed of the file PATH (absolute, or relative to the root), or why it is not."""
+        from codesearch.chunk import chunk, decode
+        from codesearch.manifest import Manifest
+        from codesearch.prepare import digest
+
+        found = explain(self.root, path, self.settings)
+        content = read(found, self.settings) if isinstance(found, FileEntry) else found
+        if isinstance(content, Skip):
+            return Inspection(content.path, content)
+        indexed = False
+        generation = generations.current(self.layout)
+        if generation is not None and generation.manifest.exists():
+            with Manifest(generation.manifest) as manifest:
+                row = manifest.file(found.path)
+                indexed = row is not None and row.hash == digest(content)
+        return Inspection(found.path, None, tuple(chunk(found.path, decode(content))), indexed)
+
+    def close(self) -> None:
+        """Release the index."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Held:
+    """One version of one generation, open for reading and kept from being removed."""
+
+    def __init__(self, root: Path, layout: Layout, previous: _Held | None) -> None:
+        """Open the generation that answers, at the version that counts; take over what PREVIOUS has of it.
+
+        Raises:
+            IndexFormatError: there is none, or it is damaged.
+        """
+        from codesearch.encode import OnnxEncoder
+        from codesearch.manifest import Manifest
+        from codesearch.search import Snapshot
+        from codesearch.store import Mirror, Store
+
+        with ExitStack() as stack:
+            hold = stack.enter_context(generations.Hold(layout))
+            self.generation = hold.generation
+            before = previous.snapshot if previous and previous.generation == self.generation else None
+            manifest = stack.enter_context(Manifest(self.generation.manifest))
+            encoder = before.encoder if before else OnnxEncoder(bundle.load(self.generation.model))
+            for attempt in range(_TRIES):
+                version = manifest.store_version
+                try:
+                    store = Store.open(self.generation.store, version)
+                    mirror = Mirror.load(store, before.mirror if before else None)
+                    break
+                except IndexFormatError:
+                    # A writer may have committed, and cleaned up, between the two lines.
+                    if attempt == _TRIES - 1 or version == manifest.store_version:
+                        raise
+            stack.callback(store.close)
+            self.snapshot: Snapshot = Snapshot(root, manifest, store, mirror, encoder)
+            self._stack = stack.pop_all()
+
+    def current(self, layout: Layout) -> bool:
+        """Tell whether this is still what answers."""
+        return (
+            generations.current(layout) == self.generation
+            and self.snapshot.manifest.store_version == self.snapshot.mirror.version
+        )
+
+    def close(self) -> None:
+        """Release the files, and let the generation go."""
+        self._stack.close()
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
