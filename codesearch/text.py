@@ -52,7 +52,7 @@ _STOP_WORDS: Final = frozenset(
 )
 """Dropped from natural-language queries only; in code, `is`, `not` or `from` are looked for."""
 
-_stem = snowballstemmer.stemmer("porter").stemWord
+_stem = lru_cache(_CACHE)(snowballstemmer.stemmer("porter").stemWord)
 
 
 @lru_cache(_CACHE)
