@@ -52,8 +52,10 @@ class PairSampler:
         repository = corpus.repository[rows]
         self._all = [rows[repository == r] for r in range(len(corpus.repositories))]
         self._documented = [rows[(repository == r) & documented] for r in range(len(corpus.repositories))]
-        # Square root: large repositories are seen more, but do not drown the others.
-        size = np.sqrt([len(r) if len(r) >= 64 else 0 for r in self._all])
+        # Square root: large repositories are seen more, but do not drown the others. Those smaller than their place in
+        # a batch would be drawn twice in it and are left out.
+        place = config.batch // config.repositories_a_batch
+        size = np.sqrt([len(r) if len(r) >= place else 0 for r in self._all])
         self._share = size / size.sum()
 
     def __call__(self, step: int) -> PairBatch:

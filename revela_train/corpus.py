@@ -21,12 +21,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
-from codesearch.files import Skip, read, scan
-from codesearch.settings import Settings
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from codesearch.chunk import chunk, decode
+from codesearch.files import Skip, read, scan
+from codesearch.settings import Settings
 from codesearch.text import words
 from codesearch.types import Chunk, Kind
 
@@ -91,10 +91,11 @@ def digest(body: str) -> bytes:
 
 def chunks_of(root: Path) -> Iterator[list[Chunk]]:
     """Yield the chunks of each indexable file below ROOT, by the same rules as the index."""
-    for entry in scan(root, Settings()):
+    settings = Settings()
+    for entry in scan(root, settings):
         if isinstance(entry, Skip):
             continue
-        data = read(entry)
+        data = read(entry, settings)
         if not isinstance(data, Skip):
             yield chunk(entry.path, decode(data))
 

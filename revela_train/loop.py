@@ -67,7 +67,7 @@ def train(
             {"params": [retriever.log_weights], "lr": config.weight_rate},
         ],
         betas=(0.9, 0.99),
-        foreach=True,
+        fused=True,
     )
     peaks = [group["lr"] for group in optimiser.param_groups]
     run = checkpoint.load(folder, retriever, optimiser)

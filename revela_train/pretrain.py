@@ -5,7 +5,6 @@ records (corpus.py) → tokenizer → pieces → training (loop.py) → Bundle w
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from tokenizers import Tokenizer
 from codesearch.bundle import Bundle
 from revela_train import corpus, export, tokenizer
 from revela_train.batches import Bags, PairSampler
+from revela_train.card import card
 from revela_train.config import PretrainConfig
 from revela_train.corpus import Pieces
 from revela_train.loop import docstring_mrr, train
@@ -106,7 +106,9 @@ def pretrain(
         "objective": "contrastive pairs: doc comment → function, path and symbol → body, halves of a body",
         "command": command,
         "config": asdict(config),
+        "pieces": made.get_vocab_size(),
         "chunks": len(pieces.repository),
+        "most_chunks": corpus.MOST_CHUNKS,
         "repositories": len(pieces.repositories),
         "languages": dict(Counter(r["language"] for r in listed).most_common()),
         "licenses": dict(Counter(r["license"] for r in listed).most_common()),
@@ -120,5 +122,5 @@ def pretrain(
         for i in rng.integers(0, len(pieces.repository), 64)
     ]
     bundle = export.export(retriever, made, out, name="codesearch-base-1", texts=texts, provenance=provenance)
-    (work / "provenance.json").write_text(json.dumps(provenance, indent=1), encoding="utf-8")
+    (out.parent / "README.md").write_text(card(provenance, listed), encoding="utf-8")
     return bundle
