@@ -1,6 +1,7 @@
 """The encoder that search uses: a Bundle's ONNX model and tokenizer. The only importer of onnxruntime.
 
-Texts are tokenised in batches, sorted by length so that padding is small, run, and put back in order.
+Texts are tokenised in batches, run with others of about the same length so that padding is small, and put back in
+order.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from codesearch.types import Role
 
 _CELLS: Final = 1 << 15
 """Token positions a run of the model; bounds memory (a static model gathers cells × dimensions floats: 32 MB)."""
+_STEP: Final = 16
+"""Texts are padded to a multiple of this, and only those of one padded length run together. Sums of floats depend on how
+many there are, and a text must have one vector whatever it is encoded with, or an index that grew would differ from one
+that is built afresh."""
 
 
 class OnnxEncoder:
@@ -60,8 +65,7 @@ class OnnxEncoder:
         encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
         pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
         vectors = np.zeros((len(pieces), said.dimensions), np.float32)
-        for rows in _batches([len(ids) for ids in pieces]):
-            length = len(pieces[rows[-1]])
+        for rows, length in _batches([len(ids) for ids in pieces]):
             ids = np.zeros((len(rows), length), np.int64)
             mask = np.zeros((len(rows), length), np.int64)
             for i, row in enumerate(rows):
@@ -72,15 +76,13 @@ class OnnxEncoder:
         return vectors
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the row numbers of non-empty texts in batches of similar length, longest last in each."""
-    rows: list[int] = []
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if not lengths[row]:
-            continue
-        if rows and (len(rows) + 1) * lengths[row] > _CELLS:
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows
+def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+    """Yield the row numbers of non-empty texts with the length that they are padded to."""
+    rows_of: dict[int, list[int]] = {}
+    for row, length in enumerate(lengths):
+        if length:
+            rows_of.setdefault(-(-length // _STEP) * _STEP, []).append(row)
+    for padded, rows in sorted(rows_of.items()):
+        most = max(_CELLS // padded, 1)
+        for start in range(0, len(rows), most):
+            yield rows[start : start + most], padded
