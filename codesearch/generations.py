@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from codesearch.errors import IndexBusyError, IndexFormatError, StorageError
+from codesearch.errors import IndexBusyError, IndexFormatError, StorageError, UsageError
 from codesearch.paths import Generation, Layout
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ except ImportError:  # Windows, where an open file can not be removed anyway
     fcntl = None  # type: ignore[assignment]
 
 _NAME: Final = re.compile(r"gen-([1-9][0-9]{0,9})")
+_IGNORE: Final = ".gitignore"
 _DOOMED: Final = "old-"
 """Prefix of a generation that is being removed; a removal that was cut short is finished by the next."""
 _TRIES: Final = 10
@@ -91,10 +92,17 @@ def current(layout: Layout) -> Generation | None:
 
 
 def prepare(layout: Layout) -> None:
-    """Create the index folder, for this user alone and out of git's sight, or raise StorageError."""
+    """Create the index folder, for this user alone and out of git's sight.
+
+    Raises:
+        StorageError: that is not possible.
+        UsageError: it is a folder of other things, which would vanish from git's sight.
+    """
     with explained(layout.folder):
         layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError), (layout.folder / ".gitignore").open("x", encoding="utf-8") as file:
+        if not layout.lock.exists() and any(entry.name != _IGNORE for entry in layout.folder.iterdir()):
+            raise UsageError(f"{layout.folder} holds other things than an index. Name an empty or new folder.")
+        with suppress(FileExistsError), (layout.folder / _IGNORE).open("x", encoding="utf-8") as file:
             file.write("*\n")
 
 

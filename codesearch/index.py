@@ -184,12 +184,13 @@ def update(
             yield Warned("The index was written by an older codesearch, so it is built again.")
         if not in_place or generation is None:
             generation = _begin(root, layout, bundle, resume=not rebuild)
-        manifest = stack.enter_context(Manifest(generation.manifest, write=True))
+        manifest = stack.enter_context(Manifest(generation.manifest))
         if before != (generation, manifest.store_version):
             plan = yield from _compare(root, settings, manifest.files(), paths if in_place else None)
         if not plan.tasks and not plan.unchanged and paths is None:
             raise _nothing(root)
         yield Planned(len(plan.tasks), len(plan.removed), plan.unchanged, plan.size)
+        manifest.record(**_identity(root))  # known again when it is moved once more
 
         writer = stack.enter_context(closing(_Writer(generation, manifest, bundle, encoder, plan.young)))
         if older:

@@ -111,10 +111,17 @@ class Totals:
     """Files that were listed and could not be indexed."""
 
 
+def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    # Readers ask for write permission too, and do without where there is none: the first to come after a writer was
+    # killed in its commit has to roll that back.
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+
+
 def format_of(path: Path) -> int:
     """Return the format, however old, of the index with the manifest at PATH; raise IndexFormatError if newer."""
     folder = path.parent.parent
-    with explained(folder), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+    with explained(folder), closing(_connect(path)) as db:
         row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         said = json.loads(row[0]) if row else None
     if not isinstance(said, int):
@@ -133,7 +140,7 @@ def format_of(path: Path) -> int:
 class Manifest:
     """One generation's manifest, open for reading or writing."""
 
-    def __init__(self, path: Path, *, create: bool = False, write: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open the manifest at PATH, of this FORMAT.
 
         Raises:
@@ -141,15 +148,8 @@ class Manifest:
             StorageError: it can not be opened.
         """
         self._folder = path.parent.parent
-        mode = "rwc" if create else "rw" if write else "ro"
         with explained(self._folder):
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=_BUSY,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            self._db = _connect(path, create=create)
             try:
                 self._db.executescript(
                     f"PRAGMA trusted_schema=OFF; PRAGMA cache_size=-{_PAGES}; PRAGMA cache_spill=OFF;"

@@ -116,7 +116,6 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
                 piece.language,
                 str(piece.kind),
                 piece.symbol,
-                piece.signature,
                 piece.span.start_line,
                 piece.span.end_line,
                 piece.part,

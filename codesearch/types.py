@@ -75,7 +75,6 @@ class Row(NamedTuple):
     language: str
     kind: str
     symbol: str
-    signature: str
     start_line: int
     end_line: int
     part: int

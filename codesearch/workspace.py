@@ -119,7 +119,7 @@ class Workspace:
         """Tell whether there is an index that can answer, fresh or not; looks at no file."""
         from codesearch.index import standing
 
-        return standing(self.root, self.layout, self.bundle)[1] is not None
+        return standing(self.root, self.layout, self.bundle)[0] not in (Stale.MISSING, Stale.FORMAT)
 
     def index(
         self, *, paths: Collection[str] | None = None, rebuild: bool = False, workers: int | None = None
