@@ -19,7 +19,7 @@ of one, a worktree, or a folder of many.
 `scan` looks at names and sizes only, for it runs before every answer; what only content can tell is for `read`.
 """
 
-# ruff: noqa: PTH100, PTH110, PTH111, PTH112, PTH116, PTH118, PTH120, PTH206
+# ruff: noqa: PTH100, PTH110, PTH111, PTH112, PTH114, PTH116, PTH118, PTH120, PTH206
 # Paths are strings here: a Path for each of 10,000 entries costs more than listing them all.
 
 from __future__ import annotations
@@ -196,6 +196,9 @@ class _Scope:
         self._top = _repository_of(self._root)
         self._index = _below(self._root, os.path.realpath(index_folder(Path(self._root), settings.index_dir)))
         self._notices: list[Skip] = []
+        self._only = ""
+        """The one path that is judged, relative to ROOT: git is asked about nothing else."""
+        self._rules_of_git: dict[str, tuple[IgnoreFile, ...]] = {}
 
     def walk(self) -> Iterator[FileEntry | Skip]:
         """See `scan`."""
@@ -222,11 +225,14 @@ class _Scope:
             return Skip(os.fspath(path), Why.OUTSIDE, f"the root is {self._root}")
         if not asked:
             return Skip(".", Why.FOLDER)
-        found: _Folder | FileEntry | Skip = self._start(asked)
+        self._only = asked
+        if not os.path.lexists(os.path.join(self._root, asked)):
+            return Skip(asked, Why.MISSING)
+        found: _Folder | FileEntry | Skip = self._start()
         for name in asked.split("/"):
             if not isinstance(found, _Folder):
                 return Skip(asked, Why.MISSING)
-            opened = self._open(found, asked)
+            opened = self._open(found)
             if isinstance(opened, Skip):
                 return Skip(asked, opened.why, opened.detail)
             folder, entries = opened
@@ -238,10 +244,10 @@ class _Scope:
                 return self._told(folder, asked, found)
         if not isinstance(found, _Folder):
             return found
-        opened = self._open(found, asked)
+        opened = self._open(found)
         return Skip(asked, opened.why, opened.detail) if isinstance(opened, Skip) else Skip(asked, Why.FOLDER)
 
-    def _start(self, only: str = "") -> _Folder:
+    def _start(self) -> _Folder:
         """Return ROOT with the rules that hold in it from above."""
         if self._settings.no_ignore:
             return _Folder(self._root, "", ((),) * len(_IGNORE_FILES), None)
@@ -250,10 +256,10 @@ class _Scope:
         listing = None
         git_rules: tuple[IgnoreFile, ...] = ()
         if self._top is not None:
-            listing, git_rules = self._repository(self._root, "", self._top, only)
+            listing, git_rules = self._repository(self._root, "", self._top)
         return _Folder(self._root, "", (*rules, git_rules), listing)
 
-    def _open(self, folder: _Folder, only: str = "") -> tuple[_Folder, list[os.DirEntry[str]]] | Skip:
+    def _open(self, folder: _Folder) -> tuple[_Folder, list[os.DirEntry[str]]] | Skip:
         """Return FOLDER with the rules that its own files add, and its entries in the order of their paths."""
         path = folder.prefix.rstrip("/")
         try:
@@ -275,7 +281,7 @@ class _Scope:
             if elsewhere is not None:
                 return Skip(path, *elsewhere)
             if listing is None and not self._settings.no_ignore:
-                listing, git_rules = self._repository(folder.absolute, folder.prefix, folder.absolute, only)
+                listing, git_rules = self._repository(folder.absolute, folder.prefix, folder.absolute)
                 rules = (*rules[:_GIT], git_rules)
         if not self._settings.no_ignore:
             for kind, name in enumerate(_IGNORE_FILES):
@@ -328,26 +334,33 @@ class _Scope:
         if listing is None:
             pattern = _decisive(folder.rules[_GIT:], path, entry.name, is_folder)
             return Skip(path, Why.IGNORED, pattern.where) if pattern is not None and not pattern.negated else None
-        if path in listing.files:
+        if path in listing.files or (is_folder and (path in listing.folders or path in listing.repositories)):
             return None
-        if not is_folder or (path not in listing.folders and path not in listing.repositories):
-            if is_folder and not _can_list(entry.path) and not self._git_pattern(listing, path):
-                return Skip(path, Why.UNREADABLE, "no permission")
+        # In a folder of which git lists nothing, something may be taken back, or be there that git could not see.
+        if not is_folder or not (
+            self._only
+            or any(file.negates for kind in folder.rules[:_GIT] for file in kind)
+            or any(os.path.lexists(os.path.join(entry.path, name)) for name in _IGNORE_FILES[:_GIT])
+            or not _can_list(entry.path)
+        ):
             return Skip(path, Why.IGNORED)
-        return None
+        pattern = _decisive((self._git_rules(folder.absolute, listing.top),), path, entry.name, is_folder)
+        return Skip(path, Why.IGNORED, pattern.where) if pattern is not None and not pattern.negated else None
 
     def _enter(self, folder: _Folder, entry: os.DirEntry[str], path: str, taken_back: bool) -> _Folder | Skip:
         """Return the folder ENTRY with the rules it inherits."""
-        listing, rules = folder.listing, folder.rules
+        listing, git_rules = folder.listing, folder.rules[_GIT]
         if listing is not None and path in listing.files:
             return Skip(path, Why.SUBMODULE)
         if entry.name in _INSTALLED and not taken_back and not self._settings.no_ignore:
             return Skip(path, Why.INSTALLED)
-        if listing is not None and path not in listing.folders:
-            # A repository of its own, or ignored by git and taken back: in both, what git listed here says nothing.
-            git_rules = () if path in listing.repositories else self._git_rules(folder.absolute, listing.top)
-            listing, rules = None, (*rules[:_GIT], git_rules)
-        return _Folder(entry.path, path + "/", rules, listing, taken_back)
+        if listing is not None:
+            if path in listing.repositories:
+                listing = None
+            elif taken_back and path not in listing.folders:
+                git_rules = self._git_rules(folder.absolute, listing.top)
+                listing = None
+        return _Folder(entry.path, path + "/", (*folder.rules[:_GIT], git_rules), listing, taken_back)
 
     def _link(self, entry: os.DirEntry[str], path: str) -> Skip:
         target = os.path.realpath(entry.path)
@@ -356,18 +369,17 @@ class _Scope:
         inside = _below(self._root, target)
         return Skip(path, Why.OUTSIDE, f"leads to {target}") if inside is None else Skip(path, Why.LINK, f"to {inside}")
 
-    def _repository(
-        self, absolute: str, prefix: str, top: str, only: str
-    ) -> tuple[_Listing | None, tuple[IgnoreFile, ...]]:
+    def _repository(self, absolute: str, prefix: str, top: str) -> tuple[_Listing | None, tuple[IgnoreFile, ...]]:
         """Ask git about the repository at TOP, seen from the folder ABSOLUTE, or read its rules where git refuses."""
         try:
-            return self._list(absolute, prefix, top, only), ()
+            return self._list(absolute, prefix, top), ()
         except GitError as error:
             self._notices.append(Skip(prefix.rstrip("/") or ".", Why.GIT, str(error)))
-            return None, self._git_rules(os.path.dirname(absolute) if absolute != top else None, top)
+            above = self._upwards(os.path.dirname(absolute), top, ".gitignore") if absolute != top else ()
+            return None, (*above, *self._excludes(top))
 
-    def _list(self, absolute: str, prefix: str, top: str, only: str) -> _Listing | None:
-        """Return what git lists below ABSOLUTE (of ONLY that path, if given), or None where git has no say.
+    def _list(self, absolute: str, prefix: str, top: str) -> _Listing | None:
+        """Return what git lists below ABSOLUTE, or None where git has no say.
 
         Raises:
             GitError: git refused.
@@ -377,7 +389,7 @@ class _Scope:
             return None  # its files are elsewhere (core.worktree), or this is the inside of a .git
         if said != b"true\n\n" and git.run(absolute, "check-ignore", "--no-index", "--", ".", ok=(0, 1)):
             return None
-        within = ("--", git.literal(only[len(prefix) :])) if only else ()
+        within = ("--", git.literal(self._reach(prefix))) if self._only else ()
         listed = git.run(absolute, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *within)
         files: set[str] = set()
         folders: set[str] = set()
@@ -393,9 +405,23 @@ class _Scope:
                 folders.add(path)
         return _Listing(top, frozenset(files), frozenset(folders), frozenset(repositories))
 
-    def _git_rules(self, folder: str | None, top: str) -> tuple[IgnoreFile, ...]:
-        """Read what git would in the repository at TOP: `.gitignore` from FOLDER up, its excludes, the global ones."""
-        rules = () if folder is None else self._upwards(folder, top, ".gitignore")
+    def _reach(self, prefix: str) -> str:
+        """Return the one path that is judged, relative to PREFIX, as far as the repository there goes."""
+        parts = self._only[len(prefix) :].split("/")
+        for end in range(1, len(parts)):
+            absolute = os.path.join(self._root, prefix, *parts[:end])
+            if os.path.islink(absolute) or os.path.lexists(os.path.join(absolute, ".git")):
+                return "/".join(parts[:end])
+        return "/".join(parts)
+
+    def _git_rules(self, folder: str, top: str) -> tuple[IgnoreFile, ...]:
+        """Read what git would in FOLDER of the repository at TOP: `.gitignore` upwards, then what holds everywhere."""
+        if folder not in self._rules_of_git:
+            self._rules_of_git[folder] = (*self._upwards(folder, top, ".gitignore"), *self._excludes(top))
+        return self._rules_of_git[folder]
+
+    def _excludes(self, top: str) -> tuple[IgnoreFile, ...]:
+        """Read the ignore files that hold everywhere in the repository at TOP: its own, then the person's."""
         try:
             said = git.run(top, "config", "--type=path", "core.excludesFile", ok=(0, 1))
         except GitError:
@@ -403,11 +429,8 @@ class _Scope:
         configured = said.decode("utf-8", "surrogateescape").removesuffix("\n")
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
         excludes = os.path.join(_common_folder(top), "info", "exclude")
-        return (
-            *rules,
-            *self._ignore_file(top, excludes),
-            *self._ignore_file(top, configured or os.path.join(home, "git", "ignore")),
-        )
+        everywhere = configured or os.path.join(home, "git", "ignore")
+        return (*self._ignore_file(top, excludes), *self._ignore_file(top, everywhere))
 
     def _upwards(self, folder: str, top: str, name: str) -> tuple[IgnoreFile, ...]:
         """Read the ignore files called NAME in FOLDER and above, up to TOP or the top of the file system."""
@@ -484,13 +507,16 @@ class _Scope:
     def _git_pattern(self, listing: _Listing, path: str) -> str:
         """Return the line by which git ignores PATH, or nothing where none does."""
         try:
-            said = git.run(
-                listing.top, "check-ignore", "-v", "-z", "--no-index", "--", os.path.join(self._root, path), ok=(0, 1)
-            )
+            absolute = os.path.join(self._root, path)
+            said = git.run(listing.top, "check-ignore", "--verbose", "--no-index", "--", absolute, ok=(0, 1))
         except GitError:
             return ""
-        source, line, pattern = (*said.decode("utf-8", "surrogateescape").split("\0"), "", "")[:3]
-        return f"{source}:{line}: {pattern}" if source else ""
+        source, _, line = os.fsdecode(said).rpartition("\t")[0].partition(":")
+        if not source:
+            return ""
+        number, _, pattern = line.partition(":")
+        file = os.path.join(listing.top, source)
+        return f"{_below(self._root, file) or file}:{number}: {pattern}"
 
 
 class _NotRegularError(Exception):

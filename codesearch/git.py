@@ -53,14 +53,13 @@ _CONFIG = (
     f"core.alternateRefsCommand={_NOTHING}",
     "credential.helper=",
     "diff.external=",
-    "diff.trustExitCode=false",
     "format.pretty=medium",
     f"gpg.program={_NOTHING}",
     f"gpg.openpgp.program={_NOTHING}",
     f"gpg.x509.program={_NOTHING}",
     f"gpg.ssh.program={_NOTHING}",
+    "log.diffMerges=first-parent",  # "remerge" runs merge drivers
     "log.showSignature=false",
-    "maintenance.auto=false",
     "protocol.allow=never",
     "safe.bareRepository=explicit",
     "submodule.recurse=false",
@@ -69,7 +68,6 @@ _CONFIG = (
 _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow, not outranked by a repository's protocol.<name>.allow
     "GIT_ASKPASS": _NOTHING,
-    "GIT_ATTR_NOSYSTEM": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",

@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MAX_BYTES = 256 * 1024
-"""An ignore file with more bytes than this is not applied. Real ones have a hundredth of it, and every name is held
+MAX_BYTES = 64 * 1024
+"""An ignore file with more bytes than this is not applied. Real ones have a tenth of it, and every name is held
 against every line."""
 
 _WILD = re.compile(r"[*?\[\\]")
@@ -59,7 +59,7 @@ class IgnoreFile:
         above: for a file in a folder above ROOT, ROOT relative to that folder: `"sub/root/"`; else `""`.
     """
 
-    __slots__ = ("_above", "_cut", "_files", "_folders", "_patterns")
+    __slots__ = ("_above", "_cut", "_files", "_folders", "_patterns", "negates")
 
     def __init__(self, content: bytes, origin: str, base: str = "", above: str = "") -> None:
         self._cut = len(base)
@@ -72,6 +72,8 @@ class IgnoreFile:
             self._add(line, f"{origin}:{number}: ")
         self._files.finish()
         self._folders.finish()
+        self.negates = any(pattern.negated for pattern in self._patterns)
+        """Whether a line takes anything back."""
 
     def match(self, path: str, name: str, folder: bool) -> Pattern | None:
         """Return the last pattern that matches this very entry, or None.
@@ -177,6 +179,7 @@ def _trim(line: str) -> str:
 
 _STAR = "*"
 _FOLDERS = "**"
+_STARS = re.compile(r"\*+")
 
 
 def _expression(glob: str, anchored: bool) -> str | None:
@@ -223,16 +226,22 @@ def _segments(glob: str, anchored: bool) -> list[list[str]] | None:
     while i < len(glob):
         char = glob[i]
         i += 1
+        if char == "\\":
+            if i == len(glob):
+                return None
+            char = glob[i]
+            i += 1
+            if char != "/":
+                segments[-1].append(re.escape(char))
+                continue
         if char == "/":
             segments.append([])
         elif char == "*":
-            alone = anchored and glob[i - 2 : i - 1] in ("", "/") if i > 1 else anchored
-            stars = 1
-            while glob[i : i + 1] == "*":
-                i += 1
-                stars += 1
-            alone = alone and stars > 1 and glob[i : i + 1] in ("", "/")
-            segments[-1].append(_FOLDERS if alone else _STAR)
+            stars = _STARS.match(glob, i - 1)
+            assert stars is not None
+            i = stars.end()
+            whole = not segments[-1] and (i == len(glob) or glob.startswith(("/", "\\/"), i))
+            segments[-1].append(_FOLDERS if anchored and whole and len(stars[0]) > 1 else _STAR)
         elif char == "?":
             segments[-1].append("[^/]")
         elif char == "[":
@@ -241,11 +250,6 @@ def _segments(glob: str, anchored: bool) -> list[list[str]] | None:
                 return None
             source, i = bracket
             segments[-1].append(source)
-        elif char == "\\":
-            if i == len(glob):
-                return None
-            segments[-1].append(re.escape(glob[i]))
-            i += 1
         else:
             segments[-1].append(re.escape(char))
     return segments
