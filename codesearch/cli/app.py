@@ -1,0 +1,322 @@
+"""The commands, and the edge of the program: where arguments become settings and errors become messages.
+
+Every error that codesearch raises on purpose is caught once, in `_Edge`. A closed pipe is a reader who has seen enough.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+import codesearch
+from codesearch.cli import report, results
+from codesearch.cli.progress import Watch, summary
+from codesearch.cli.visible import visible
+from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
+from codesearch.settings import Settings, parse_size
+from codesearch.types import Stale
+
+if TYPE_CHECKING:
+    from codesearch.search import Filter
+    from codesearch.types import Answer
+    from codesearch.workspace import Workspace
+
+NOTHING_FOUND: Final = 1
+ERROR: Final = 2
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells report it."""
+
+
+class Color(StrEnum):
+    """When to use colours; `auto` is on a terminal, unless NO_COLOR is set."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Searches(StrEnum):
+    """`codesearch.search.Mode`, which is not loaded before it is needed."""
+
+    FUSED = "fused"
+    DENSE = "dense"
+    TEXT = "text"
+
+
+class _Edge(TyperGroup):
+    """Runs a command and turns the way it ended into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except CodesearchError as error:
+            _complain(f"codesearch: {error}")
+            raise typer.Exit(ERROR) from error
+        except BrokenPipeError as error:
+            # What is left in the buffer goes nowhere; Python would try once more at exit, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
+        except KeyboardInterrupt as error:
+            _complain("codesearch: interrupted; what is indexed stays, and the same command goes on from there")
+            raise typer.Exit(INTERRUPTED) from error
+        return result
+
+
+def _complain(message: str) -> None:
+    print("\n".join(map(visible, message.splitlines())), file=sys.stderr)
+
+
+app = typer.Typer(
+    cls=_Edge,
+    name="codesearch",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Root = Annotated[Path, typer.Option("--root", help="The folder to search.", metavar="FOLDER")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+IndexDir = Annotated[
+    Path | None,
+    typer.Option(help="Keep the index in this folder, not in <ROOT>/.codesearch.", metavar="FOLDER"),
+]
+Hidden = Annotated[bool, typer.Option("--hidden", help="Also index hidden files and folders.")]
+NoIgnore = Annotated[bool, typer.Option("--no-ignore", help="Do not respect .gitignore, .ignore, .codesearchignore.")]
+MaxFilesize = Annotated[
+    str, typer.Option(help="Skip larger files; bytes, or with k, M, G. [default: 1M]", metavar="SIZE")
+]
+ColorOption = Annotated[Color, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name may hold bytes, and a locale lack letters; neither may end a program that only wants to show them.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app()
+    except Exception:
+        # Python's own exit code for this, 1, would say "nothing found".
+        traceback.print_exc()
+        sys.exit(ERROR)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"codesearch {codesearch.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _codesearch(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Search your own code by what it does, on your own machine."""
+
+
+@app.command()
+def index(
+    root: Annotated[Path, typer.Argument(help="The folder to index.", metavar="[ROOT]")] = Path(),
+    no_train: Annotated[bool, typer.Option("--no-train", help="Do not adapt the retriever to this folder.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index again from nothing.")] = False,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """Index a folder, or bring its index up to date."""
+    errors = _console(color, stderr=True)
+    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+        watch = Watch(errors)
+        done = watch.run(workspace.index(rebuild=rebuild))
+    watch.print_skipped()
+    errors.print(summary(done), soft_wrap=True)
+
+
+@app.command()
+def ask(
+    question: Annotated[
+        list[str] | None, typer.Argument(help="What to look for, in your own words.", show_default=False)
+    ] = None,
+    root: Root = Path(),
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Results at most.", min=1)] = 10,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option("--glob", "-g", help="Only paths that match, as in .gitignore; with ! in front, all others."),
+    ] = None,
+    lang: Annotated[list[str] | None, typer.Option("--lang", "-l", help="Only this language: python, py, go …")] = None,
+    as_json: Json = False,
+    batch: Annotated[
+        str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
+    ] = "",
+    mode: Annotated[
+        Searches, typer.Option(help="Which searches answer: by meaning, by words, or both. For measuring.")
+    ] = Searches.FUSED,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """Ask a folder a question; it is indexed first, or what has changed since.
+
+    On a terminal results are a page; in a pipe lines of path:line:text. Exits with 0 if something was found, with 1 if
+    nothing was, with 2 after an error.
+    """
+    query = " ".join(question or ()).strip()
+    if bool(query) == bool(batch):
+        raise UsageError("ask one question, or name a file of questions with --batch.")
+    errors = _console(color, stderr=True)
+    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+        from codesearch.search import Mode
+
+        state = _refresh(workspace, errors)
+        only = _filter(glob or [], lang or [])
+        found = False
+        for one in _questions(batch) if batch else [query]:
+            answer = workspace.ask(one, limit, only=only, mode=Mode(mode), refresh=False)
+            if state is not Stale.FRESH:
+                answer = replace(answer, state=state)
+            found = found or bool(answer.hits)
+            if batch or as_json:
+                print(results.as_json(answer), flush=True)
+            else:
+                _show(answer, _console(color), errors)
+    if not found:
+        raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command()
+def status(
+    root: Root = Path(),
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Say what is indexed, where, by which model, and whether it is up to date."""
+    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+        said = workspace.status()
+    print(report.status_json(said) if as_json else "\n".join(report.status_lines(said)))
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A file.", show_default=False)],
+    root: Root = Path(),
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Say why a file is or is not indexed, and show its chunks. Exits with 1 if it is not indexed."""
+    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+        # Typed paths are relative to where one stands, not to the root.
+        said = workspace.inspect(Path.cwd() / path)
+    print(report.inspection_json(said) if as_json else "\n".join(report.inspection_lines(said)))
+    if said.skip:
+        raise typer.Exit(NOTHING_FOUND)
+
+
+def _open(root: Path, index_dir: Path | None, hidden: bool, no_ignore: bool, max_filesize: str) -> Workspace:
+    """Return the workspace of ROOT, with what was typed before what the environment says."""
+    from codesearch.workspace import Workspace
+
+    said = Settings.from_env()
+    settings = replace(
+        said,
+        max_filesize=parse_size(max_filesize, "--max-filesize") if max_filesize else said.max_filesize,
+        hidden=hidden or said.hidden,
+        no_ignore=no_ignore or said.no_ignore,
+        index_dir=index_dir or said.index_dir,
+    )
+    return Workspace.open(root, settings)
+
+
+def _refresh(workspace: Workspace, errors: Console) -> Stale:
+    """Bring the index up to date, or, where that can not be done now, say why and leave it."""
+    try:
+        done = Watch(errors).run(workspace.index())
+    except (IndexBusyError, StorageError) as error:
+        if not workspace.usable():
+            raise
+        _complain(f"codesearch: answers may be out of date: {error}")
+        return Stale.FILES
+    if done.indexed or done.removed:
+        errors.print(summary(done), style="dim", soft_wrap=True)
+    return Stale.FRESH
+
+
+def _filter(globs: list[str], languages: list[str]) -> Filter | None:
+    from codesearch.languages import language_of
+    from codesearch.search import Filter
+
+    if not (globs or languages):
+        return None
+    named = (name.lower() for name in languages)
+    return Filter(tuple(globs), frozenset(language_of(f"file.{name}", b"") or name for name in named))
+
+
+def _questions(batch: str) -> Iterator[str]:
+    """Yield the questions of a file of JSON Lines, as they come."""
+    try:
+        with nullcontext(sys.stdin) if batch == "-" else Path(batch).open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _question(line, f"{batch}:{number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{batch} can not be read: {error}. Give a file of JSON Lines, or - for standard input."
+        ) from error
+
+
+def _question(line: str, place: str) -> str:
+    try:
+        query = json.loads(line)["query"]
+    except (ValueError, TypeError, KeyError):
+        query = None
+    if not isinstance(query, str):
+        raise UsageError(
+            f'{place}: not a question. Each line must be a JSON object such as {{"query": "parse dates"}}.'
+        )
+    return query
+
+
+def _show(answer: Answer, console: Console, errors: Console) -> None:
+    if not sys.stdout.isatty():
+        results.print_lines(answer, console)
+        return
+    results.print_page(answer, console)
+    sys.stdout.flush()
+    errors.print(results.footer(answer), style="dim")
+
+
+def _console(color: Color, *, stderr: bool = False) -> Console:
+    """Return what prints to one of the streams, coloured as asked."""
+    plain = color is Color.NEVER or (color is Color.AUTO and bool(os.environ.get("NO_COLOR")))
+    return Console(
+        stderr=stderr,
+        color_system=None if plain else "standard" if color is Color.ALWAYS else "auto",
+        force_terminal=True if color is Color.ALWAYS and not stderr else None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )

@@ -1,0 +1,125 @@
+"""Indexing as it is watched: a live line on a terminal, a few plain ones elsewhere; always on standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from codesearch import events
+from codesearch.cli.visible import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NAMED: Final = 5
+"""Skipped files named for each reason; `inspect` tells about any other."""
+_PATIENCE: Final = 5.0
+"""Seconds between two lines where there is no terminal: a short run says nothing on its way."""
+
+
+class Watch:
+    """Carries out indexing and shows it."""
+
+    def __init__(self, console: Console) -> None:
+        """Show work on CONSOLE, which writes to standard error."""
+        self._console = console
+        self._skipped: dict[str, list[str]] = {}
+
+    def run(self, work: Generator[events.Event, None, None]) -> events.Done:
+        """Carry out WORK to its end and return what was done; whatever ends it early also closes it."""
+        show = self._bar if self._console.is_terminal else self._lines
+        with closing(work), show() as update:
+            for event in work:
+                match event:
+                    case events.Skipped(path=path, reason=reason):
+                        self._skipped.setdefault(reason.partition(":")[0], []).append(path)
+                    case events.Warned(message=message):
+                        self._console.print(f"warning: {visible(message)}", style="yellow", soft_wrap=True)
+                    case events.Done():
+                        return event
+                    case _:
+                        update(event)
+        raise AssertionError("indexing ends with Done")
+
+    @contextmanager
+    def _bar(self) -> Iterator[Callable[[events.Event], None]]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+        )
+        bar = Progress(*columns, console=self._console, transient=True)
+        task = bar.add_task("indexing", total=None, said="")
+        speed = _Speed()
+
+        def update(event: events.Event) -> None:
+            match event:
+                case events.Planned(files=files, bytes=size):
+                    speed.start()
+                    bar.update(task, total=size, said=f"{files:,} files")
+                    if files:  # otherwise there is nothing to wait for, and a bar would only flicker
+                        bar.start()
+                case events.Progress(bytes=size):
+                    bar.update(task, completed=size, said=speed.said(event))
+                case events.Compacting():
+                    bar.update(task, description="compacting", total=None, said="")
+
+        try:
+            yield update
+        finally:
+            bar.stop()
+
+    @contextmanager
+    def _lines(self) -> Iterator[Callable[[events.Event], None]]:
+        speed = _Speed()
+        last = time.monotonic()
+
+        def update(event: events.Event) -> None:
+            nonlocal last
+            match event:
+                case events.Planned():
+                    speed.start()
+                case events.Progress() if time.monotonic() - last > _PATIENCE:
+                    last = time.monotonic()
+                    self._console.print(f"indexing: {speed.said(event)}", soft_wrap=True)
+
+        yield update
+
+    def print_skipped(self) -> None:
+        """Name what was skipped, by reason, a few of each."""
+        for reason, paths in sorted(self._skipped.items()):
+            named = ", ".join(map(visible, paths[:_NAMED]))
+            more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+            self._console.print(f"skipped, {reason}: {named}{more}", style="dim", soft_wrap=True)
+
+
+class _Speed:
+    """Chunks a second since the work proper began."""
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+
+    def said(self, done: events.Progress) -> str:
+        speed = done.chunks / max(time.monotonic() - self._started, 1e-6)
+        return f"{done.files:,} files, {done.chunks:,} chunks, {speed:,.0f} chunks/s"
+
+
+def summary(done: events.Done) -> str:
+    """Return one sentence on what was done and what the index holds now."""
+    holds = f"{done.files:,} files, {done.chunks:,} chunks"
+    if not done.indexed and not done.removed:
+        return f"up to date: {holds} ({done.seconds:.2f} s)"
+    parts = [f"indexed {done.indexed:,} files"]
+    if done.removed:
+        parts.append(f"removed {done.removed:,}")
+    if done.reused:
+        parts.append(f"reused {done.reused:,} vectors")
+    if done.skipped:
+        parts.append(f"skipped {done.skipped:,} files")
+    speed = (done.encoded + done.reused) / max(done.seconds, 1e-6)
+    return f"{', '.join(parts)}; the index holds {holds} ({done.seconds:.1f} s, {speed:,.0f} chunks/s)"

@@ -1,0 +1,111 @@
+"""Answers as people and programs read them: a page on a terminal, `path:line:text` in a pipe, JSON on request.
+
+All three write to standard output and nothing but results; what is not a result goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.syntax import Syntax
+from rich.text import Text
+
+from codesearch.cli.visible import visible, visible_line
+from codesearch.snippet import Snippet, snippet
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from codesearch.types import Answer, Hit
+
+JSON_VERSION: Final = 1
+"""Raised when a field changes its meaning or goes; new fields may come without.
+
+1. version, query, state, ms, results: rank, score, path, start_line, end_line, language, kind, symbol, text.
+"""
+
+_HEIGHT: Final = 6
+"""Lines of a snippet: what shows a definition and its first step, and lets three results stand on 80 x 24."""
+_COLORED: Final = "\x1b[35m{}\x1b[36m:\x1b[32m{}\x1b[36m:\x1b[m{}"
+"""Path, line, text in grep's colours."""
+_TAB: Final = 4
+"""Columns a tab takes on a terminal."""
+
+
+def as_json(answer: Answer) -> str:
+    """Return ANSWER as one line of JSON, in ASCII: no character in it can steer a terminal."""
+    return json.dumps(
+        {
+            "version": JSON_VERSION,
+            "query": answer.query,
+            "state": answer.state,
+            "ms": round(answer.ms, 3),
+            "results": [_as_object(rank, hit) for rank, hit in enumerate(answer.hits, 1)],
+        }
+    )
+
+
+def _as_object(rank: int, hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "score": round(hit.score, 6),
+        "path": hit.path,
+        "start_line": hit.span.start_line,
+        "end_line": hit.span.end_line,
+        "language": hit.language,
+        "kind": hit.kind,
+        "symbol": hit.symbol,
+        "text": hit.text,
+    }
+
+
+def print_lines(answer: Answer, console: Console) -> None:
+    """Print a line a hit, `path:line:text`, as grep does: the first line of its snippet.
+
+    Not by way of the console, which would wrap lines and expand tabs; it only tells whether there are colours.
+    """
+    form = "{}:{}:{}" if console.color_system is None else _COLORED
+    for hit in answer.hits:
+        shown = _snippet(hit, hit.text, answer.query)
+        text = visible_line(shown.lines[0]) if shown.lines else ""
+        print(form.format(visible(hit.path), shown.start_line, text))
+
+
+def print_page(answer: Answer, console: Console) -> None:
+    """Print a page of hits, each with its place, its name and a highlighted snippet."""
+    for hit in answer.hits:
+        place = f"{visible(hit.path)}:{hit.span.start_line}-{hit.span.end_line}"
+        title = Text.assemble((place, "bold magenta"), "  ", (visible(hit.symbol), "bold"), (f"  {hit.kind}", "dim"))
+        console.print(title)
+        console.print(_highlighted(hit, answer.query))
+        console.print()
+
+
+def footer(answer: Answer) -> str:
+    """Return the line below a page: how much was found, how fast, and in what state the index was."""
+    count = len(answer.hits)
+    found = "nothing found" if not count else f"{count} result{'s' if count > 1 else ''}"
+    return f"{found} in {answer.ms:.0f} ms, index {answer.state}"
+
+
+def _snippet(hit: Hit, text: str, query: str) -> Snippet:
+    return snippet(text, hit.span.start_line, query, _HEIGHT)
+
+
+def _highlighted(hit: Hit, query: str) -> Syntax:
+    # Made visible before it is cut, so that the columns of the marks are those on the screen.
+    text = "\n".join(visible_line(line).expandtabs(_TAB) for line in hit.text.split("\n"))
+    shown = _snippet(hit, text, query)
+    code = Syntax(
+        "\n".join(shown.lines),
+        hit.language,
+        theme="ansi_dark",
+        background_color="default",
+        line_numbers=True,
+        start_line=shown.start_line,
+    )
+    for mark in shown.marks:
+        line = mark.line - shown.start_line + 1
+        code.stylize_range("bold underline", (line, mark.start), (line, mark.end))
+    return code
