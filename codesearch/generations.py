@@ -46,6 +46,8 @@ _STORAGE_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 """How SQLite and LanceDB, which pass no errno on, say that the disk is the matter."""
+_LANCE_NOISE: Final = re.compile(r"^lance error: |LanceError\(\w+\): |, \S+\.rs:\d+:\d+")
+"""What LanceDB says to its own developers."""
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def explained(folder: Path, damage: tuple[type[Exception], ...] = ()) -> Iterato
 
 
 def _first_line(said: str) -> str:
-    return said.splitlines()[0].rstrip(". ")[:300]
+    return _LANCE_NOISE.sub("", said.splitlines()[0]).rstrip(". ")[:300]
 
 
 def current(layout: Layout) -> Generation | None:

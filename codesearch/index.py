@@ -137,7 +137,7 @@ def update(
     rebuild: bool = False,
     encoder: Encoder | None = None,
     workers: int | None = None,
-    patience: float = PATIENCE,
+    patience: float | None = None,
 ) -> Generator[Event, None, None]:
     """Bring the index of ROOT up to date with its files; build it where it is missing, stale or, on request, damaged.
 
@@ -152,7 +152,7 @@ def update(
         rebuild: Take nothing over from what is there, and do not mind if it is damaged.
         encoder: BUNDLE's encoder, if one is loaded.
         workers: Processes that cut files; by default as many as repay themselves, 0 for none.
-        patience: Seconds to wait for another process that is writing.
+        patience: Seconds to wait for another process that is writing; by default PATIENCE.
 
     Raises:
         RootError: ROOT is no folder, or holds nothing to index.
@@ -176,7 +176,7 @@ def update(
                 return
     generations.prepare(layout)
     with ExitStack() as stack:
-        stack.enter_context(generations.writing(layout, patience))
+        stack.enter_context(generations.writing(layout, PATIENCE if patience is None else patience))
         reason, generation = (Stale.MISSING, None) if rebuild else standing(root, layout, bundle)
         in_place = reason is Stale.FRESH
         older = generation if reason is Stale.CHUNKER else None

@@ -18,6 +18,7 @@ Importing lancedb takes more than a second: import this module where it is neede
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,19 +101,22 @@ class Store:
         """Use `create` or `open`."""
         self._table = table
         self._folder = folder
+        self._index = folder.parent.parent
         self.dimensions = dimensions
 
     @classmethod
     def create(cls, folder: Path, dimensions: int) -> Self:
-        """Create an empty store in FOLDER, or raise StorageError."""
-        with explained(folder, _DAMAGE):
+        """Create an empty store in FOLDER, in place of what a killed process left there, or raise StorageError."""
+        with explained(folder.parent.parent, _DAMAGE):
+            if folder.exists():
+                shutil.rmtree(folder)
             table = lancedb.connect(folder).create_table(_TABLE, schema=_schema(dimensions))
         return cls(table, folder, dimensions)
 
     @classmethod
     def open(cls, folder: Path, version: int) -> Self:
         """Open the store in FOLDER to read VERSION; a missing or damaged one raises IndexFormatError."""
-        with explained(folder, _DAMAGE):
+        with explained(folder.parent.parent, _DAMAGE):
             table = lancedb.connect(folder).open_table(_TABLE)
             if table.version != version:
                 table.checkout(version)
@@ -120,7 +124,7 @@ class Store:
             vector = kept.field("vector").type if "vector" in kept.names else None
             if vector is None or kept.names != _schema(1).names:
                 raise IndexFormatError(
-                    f"the index in {folder} has other columns than this codesearch reads. "
+                    f"the index in {folder.parent.parent} has other columns than this codesearch reads. "
                     "Run `codesearch index --rebuild` to build it again."
                 )
         return cls(table, folder, int(vector.list_size))
@@ -132,7 +136,7 @@ class Store:
     @property
     def version(self) -> int:
         """The version of the table that this store shows."""
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             return int(self._table.version)
 
     # Writing: one process at a time, on the latest version.
@@ -142,7 +146,7 @@ class Store:
 
         After this the store can be written. Files that a killed process was writing are removed.
         """
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             opened = self._table.version
             self._table.checkout_latest()
             undone = bool(self._table.version != opened)
@@ -161,18 +165,18 @@ class Store:
         columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=False)]
         flat = pa.array(np.ascontiguousarray(vectors, np.float16).reshape(-1))
         columns.append(pa.FixedSizeListArray.from_arrays(flat, self.dimensions))
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             self._table.add(pa.Table.from_arrays(columns, schema=schema))
 
     def remove(self, paths: Collection[str]) -> None:
         """Remove every row of the files PATHS."""
         if paths:
-            with explained(self._folder, _DAMAGE):
+            with explained(self._index, _DAMAGE):
                 self._table.delete(col("path").isin(sorted(paths)))
 
     def index(self) -> None:
         """Build the full-text index, where there are rows and none yet."""
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             if not self._indexed() and self._table.count_rows():
                 config = FTS(
                     base_tokenizer="whitespace",
@@ -187,14 +191,14 @@ class Store:
 
     def worn(self) -> bool:
         """Tell whether so much has changed since the last compaction that queries suffer."""
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             if self._table.stats()["fragment_stats"]["num_fragments"] > _FRAGMENTS:
                 return True
             return self._indexed() and self._table.index_stats(_TERMS_INDEX).num_unindexed_rows > _UNINDEXED
 
     def compact(self) -> None:
         """Merge small pieces and bring the full-text index up to date, as new versions; nothing is removed yet."""
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             self._table.optimize(cleanup_older_than=timedelta(days=3650))
 
     def clean(self, *, readers: bool) -> None:
@@ -202,7 +206,7 @@ class Store:
 
         Call it once the manifest names this version. READERS tells whether others may be reading older versions.
         """
-        with explained(self._folder, _DAMAGE), warnings.catch_warnings():
+        with explained(self._index, _DAMAGE), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that 0 harms readers: there are none
             self._table.optimize(cleanup_older_than=_RETENTION if readers else timedelta(0), delete_unverified=True)
 
@@ -216,7 +220,7 @@ class Store:
         found: dict[str, list[tuple[bytes, str, NDArray[np.float16]]]] = {}
         if not paths:
             return found
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             wanted = col("path").isin(sorted(paths))
             table = self._table.search().where(wanted).select(["path", "digest", "terms", "vector"]).to_arrow()
         columns = (table[name].to_pylist() for name in ("path", "digest", "terms"))
@@ -226,14 +230,14 @@ class Store:
 
     def row_ids(self) -> NDArray[np.uint64]:
         """Return LanceDB's number of every row of this version; rows keep them until they are compacted."""
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             table = self._table.search().select(["_rowid"]).to_arrow()
             return np.asarray(table["_rowid"].to_numpy())
 
     def read(self, row_ids: NDArray[np.uint64] | None = None) -> pa.Table:
         """Return the mirrored columns, `vector` and `_rowid`, of all rows or of those numbered ROW_IDS."""
         names = [*_MIRRORED, "vector"]
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             if row_ids is None:
                 query = self._table.search().select(names).with_row_id(True)
             else:
@@ -244,7 +248,7 @@ class Store:
         """Return the terms of the rows numbered ROW_IDS, in that order."""
         if not len(row_ids):
             return []
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             table = self._table.take_row_ids(row_ids.tolist()).select(["terms"]).with_row_id().to_arrow()
         found = dict(zip(table["_rowid"].to_pylist(), table["terms"].to_pylist(), strict=True))
         return [found[int(row_id)].split(" ") for row_id in row_ids]
@@ -255,7 +259,7 @@ class Store:
         The score is LanceDB's own and good for choosing candidates: its statistics also count rows that are gone.
         """
         text = " ".join(terms)
-        with explained(self._folder, _DAMAGE):
+        with explained(self._index, _DAMAGE):
             if not text or not self._indexed():
                 return np.empty(0, np.uint64), np.empty(0, np.float32)
             query = self._table.search(MatchQuery(text, "terms"), query_type="fts")  # type: ignore[call-arg]

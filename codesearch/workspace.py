@@ -7,7 +7,7 @@ then stays, so a long-lived process answers in milliseconds and picks up what ot
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from codesearch import bundle, generations
-from codesearch.errors import IndexBusyError, IndexFormatError, RootError, StorageError, UsageError
+from codesearch.errors import BundleError, IndexBusyError, IndexFormatError, RootError, StorageError, UsageError
 from codesearch.events import Event, Warned
 from codesearch.files import FileEntry, Skip, explain, is_ours, read
 from codesearch.paths import INDEX_FOLDER, Layout, base_bundle, index_folder, user_index_folder
@@ -122,8 +122,13 @@ class Workspace:
         return standing(self.root, self.layout, self.bundle)[0] not in (Stale.MISSING, Stale.FORMAT)
 
     def index(
-        self, *, paths: Collection[str] | None = None, rebuild: bool = False, workers: int | None = None
-    ) -> Iterator[Event]:
+        self,
+        *,
+        paths: Collection[str] | None = None,
+        rebuild: bool = False,
+        workers: int | None = None,
+        patience: float | None = None,
+    ) -> Generator[Event, None, None]:
         """Bring the index up to date; see `codesearch.index.update` for arguments and errors."""
         from codesearch.index import update
 
@@ -137,6 +142,7 @@ class Workspace:
             paths=paths,
             rebuild=rebuild,
             workers=workers,
+            patience=patience,
             encoder=self._encoder(),
         )
 
@@ -267,7 +273,13 @@ class _Held:
             self.generation = hold.generation
             before = previous.snapshot if previous and previous.generation == self.generation else None
             manifest = stack.enter_context(Manifest(self.generation.manifest))
-            encoder = before.encoder if before else OnnxEncoder(bundle.load(self.generation.model))
+            try:
+                encoder = before.encoder if before else OnnxEncoder(bundle.load(self.generation.model))
+            except BundleError as error:
+                raise IndexFormatError(
+                    f"the model of the index in {layout.folder} is damaged. "
+                    "Run `codesearch index --rebuild` to build the index again; your files are not touched."
+                ) from error
             for attempt in range(_TRIES):
                 version = manifest.store_version
                 try:

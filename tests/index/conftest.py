@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from codesearch.events import Done, Event
 from codesearch.settings import Settings
 from codesearch.workspace import Workspace
@@ -58,7 +60,7 @@ def same(x):
 def other(y):
     return y
 ''',
-    "web/server.go": '''package web
+    "web/server.go": """package web
 
 import "net/http"
 
@@ -71,7 +73,7 @@ func Serve(w http.ResponseWriter, r *http.Request) {
 type Page struct {
 \tTitle string
 }
-''',
+""",
     "web/app.ts": """export function parseQuery(text: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const part of text.split("&")) {
@@ -91,6 +93,13 @@ def write(root: Path, path: str, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def age(root: Path) -> None:
+    """Date every file of ROOT back, so that none is so young that its date is not believed."""
+    for file in root.rglob("*"):
+        if file.is_file() and ".codesearch" not in file.parts:
+            os.utime(file, (1_000_000_000, 1_000_000_000))
 
 
 @pytest.fixture
@@ -125,7 +134,9 @@ def contents(workspace: Workspace) -> dict[str, Any]:
     rows = [(*mirror.row(i)[:-1], tuple(terms[i]), mirror.vectors[i].tobytes()) for i in range(len(mirror))]
     return {
         "rows": sorted(rows),
-        "files": sorted((f.path, f.hash, f.size, f.language, f.chunks, f.terms, f.skipped) for f in manifest.files().values()),
+        "files": sorted(
+            (f.path, f.hash, f.size, f.language, f.chunks, f.terms, f.skipped) for f in manifest.files().values()
+        ),
         "terms": list(manifest.vocabulary()),
         "totals": manifest.totals(),
     }

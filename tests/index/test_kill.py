@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+
 from codesearch.events import Planned, Progress
 from codesearch.manifest import Manifest
 from codesearch.store import Store
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
-from .conftest import contents, finish, fresh, index, write
+from .conftest import age, contents, finish, fresh, index, write
 
 CHILD = """
 import os, signal, sys
@@ -28,14 +29,17 @@ def main():
     index._COMMIT, prepare._BATCH_FILES = 40, 8  # many small commits, so that there is much to fall between
     point, root, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if point:
-        name, call, wanted = point.split(":")
+        when, name, call, wanted = point.split()
         owner = {"Manifest": manifest.Manifest, "Store": store.Store}[name]
         original, calls = getattr(owner, call), [0]
         def dying(*args, **kwargs):
             calls[0] += 1
+            if calls[0] == int(wanted) and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(*args, **kwargs)
             if calls[0] == int(wanted):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return original(*args, **kwargs)
+            return result
         setattr(owner, call, dying)
     for event in Workspace.open(Path(root)).index(workers=workers):
         print(type(event).__name__, flush=True)
@@ -54,7 +58,7 @@ def start(tmp_path: Path, root: Path, point: str = "", workers: int = 0) -> subp
 
 
 def kill_at(tmp_path: Path, root: Path, point: str) -> None:
-    """Index in a process that kills itself at POINT: class, method, number of the call."""
+    """Index in a process that kills itself at POINT: before or after, class, method, number of the call."""
     child = start(tmp_path, root, point)
     child.communicate(timeout=60)
     assert child.returncode == -signal.SIGKILL
@@ -73,7 +77,7 @@ def test_killed_between_the_two_commits_of_a_refresh_readers_see_what_was(
     before = contents(workspace)
     many(root, "second")
     (root / "many/module_7.py").unlink()
-    kill_at(tmp_path, root, "Manifest:commit:1")
+    kill_at(tmp_path, root, "before Manifest commit 1")
     assert contents(Workspace.open(root)) == before
     assert workspace.state() is Stale.FILES
     index(workspace)
@@ -81,55 +85,55 @@ def test_killed_between_the_two_commits_of_a_refresh_readers_see_what_was(
 
 
 @pytest.mark.parametrize(
-    "point",
+    ("point", "kept"),
     [
-        "Manifest:record:1",  # the generation is begun, and says nothing of itself yet
-        "Store:append:1",  # the store is created, and empty
-        "Manifest:commit:1",
-        "Store:append:3",
-        "Manifest:commit:3",
-        "Store:index:1",
+        ("before Manifest record 1", False),  # the generation is begun, and says nothing of itself yet
+        ("before Manifest commit 1", False),
+        ("after Store append 3", True),
+        ("before Store index 1", True),
+        ("after Store index 1", True),
     ],
 )
-def test_a_build_that_was_killed_goes_on(workspace: Workspace, root: Path, tmp_path: Path, point: str) -> None:
+def test_a_build_that_was_killed_goes_on(
+    workspace: Workspace, root: Path, tmp_path: Path, point: str, kept: bool
+) -> None:
     many(root)
+    age(root)
     kill_at(tmp_path, root, point)
     assert workspace.state() is Stale.MISSING
     events = list(workspace.index())
     planned = next(e.files for e in events if isinstance(e, Planned))
-    assert (planned < 67) == point.endswith("3") or point == "Store:index:1"
+    assert planned < 60 if kept else planned == 67
     assert finish(events).files == 66
     assert contents(workspace) == fresh(root, tmp_path / "fresh")
-    assert [p.name for p in workspace.layout.folder.glob("gen-*")] == [workspace.snapshot() and _current(workspace)]
+    assert [p.name for p in workspace.layout.folder.glob("gen-*")] == [current(workspace)]
 
 
-def _current(workspace: Workspace) -> str:
+def current(workspace: Workspace) -> str:
     return workspace.layout.current.read_text().strip()
 
 
-@pytest.mark.parametrize("point", ["Store:compact:1", "Manifest:commit:7", "Store:clean:1"])
+@pytest.mark.parametrize("point", ["after Store compact 1", "after Store clean 1"])
 def test_killed_while_compacting(workspace: Workspace, root: Path, tmp_path: Path, point: str) -> None:
     many(root)
     index(workspace)
-    # Content for more than 512 chunks that the full-text index does not hold yet makes compaction due.
+    # More chunks than the full-text index may lag behind make compaction due.
     for i in range(120):
         write(root, f"more/module_{i}.py", "".join(f"def f{j}(x):\n    return g{i}_{j}(x)\n\n\n" for j in range(5)))
-    child = start(tmp_path, root, point)
-    child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL
+    kill_at(tmp_path, root, point)
     index(workspace)
     assert contents(workspace) == fresh(root, tmp_path / "fresh")
 
 
 def test_killed_at_any_moment(root: Path, tmp_path: Path) -> None:
-    """Eight times, while files change in between; then once to the end."""
+    """Four times, while files change in between; then once to the end."""
     chance = random.Random(1)
     many(root)
-    for attempt in range(8):
+    for attempt in range(4):
         child = start(tmp_path, root, workers=chance.choice([0, 2]))
         assert child.stdout is not None
         child.stdout.readline()
-        time.sleep(chance.uniform(0, 2.5))
+        time.sleep(chance.uniform(0, 1.5))
         child.kill()
         child.communicate()
         for i in chance.sample(range(60), 5):
@@ -144,6 +148,7 @@ def test_stopping_the_iteration_keeps_what_was_reported(
     workspace: Workspace, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many(root)
+    age(root)
     monkeypatch.setattr("codesearch.index._COMMIT", 40)
     monkeypatch.setattr("codesearch.prepare._BATCH_FILES", 8)
     events = workspace.index(workers=0)
@@ -157,7 +162,7 @@ def test_stopping_the_iteration_keeps_what_was_reported(
 
 def test_workers_end_when_their_parent_is_killed(root: Path, tmp_path: Path) -> None:
     many(root)
-    child = start(tmp_path, root, "Store:append:2", workers=2)
+    child = start(tmp_path, root, "after Store append 2", workers=2)
     child.communicate(timeout=60)
     assert child.returncode == -signal.SIGKILL
     deadline = time.monotonic() + 10
@@ -182,7 +187,7 @@ def test_what_a_store_has_beyond_the_manifest_never_happened(workspace: Workspac
     index(workspace)
     generation = workspace.snapshot()
     before = contents(workspace)
-    folder = workspace.layout.generation(_current(workspace))
+    folder = workspace.layout.generation(current(workspace))
     with Manifest(folder.manifest) as manifest:
         store = Store.open(folder.store, manifest.store_version)
         assert not store.reset()

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from codesearch.errors import RootError
 from codesearch.events import Planned, Progress, Skipped
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
-from .conftest import contents, finish, fresh, index, write
+from .conftest import age, contents, finish, fresh, index, write
 
 
 def test_index_then_ask_finds_what_is_meant(workspace: Workspace) -> None:
@@ -108,8 +109,7 @@ def test_a_change_within_the_tick_of_the_clock_is_seen(workspace: Workspace, roo
 
 
 def test_a_file_that_is_only_touched_is_read_once_and_not_indexed_again(workspace: Workspace, root: Path) -> None:
-    for file in root.rglob("*.*"):
-        os.utime(file, (1_000_000_000, 1_000_000_000))
+    age(root)
     index(workspace)
     os.utime(root / "shop/cart.py", (1_100_000_000, 1_100_000_000))
     assert workspace.state() is Stale.FRESH
@@ -121,8 +121,7 @@ def test_a_file_that_is_only_touched_is_read_once_and_not_indexed_again(workspac
 
 
 def test_nothing_to_do_needs_neither_lancedb_nor_the_model(workspace: Workspace, root: Path) -> None:
-    for file in root.rglob("*.*"):
-        os.utime(file, (1_000_000_000, 1_000_000_000))
+    age(root)
     index(workspace)
     code = (
         "import sys; from pathlib import Path; from codesearch.workspace import Workspace\n"
@@ -143,7 +142,7 @@ def test_files_that_can_not_be_indexed_are_named_each_time_and_the_rest_goes_on(
     for _ in range(2):
         skipped = {e.path: e.reason for e in workspace.index() if isinstance(e, Skipped)}
         assert "binary" in skipped["picture.py"]
-        assert "UTF-8" in skipped[os.path.basename(strange)]
+        assert "UTF-8" in skipped[Path(strange).name]
     assert workspace.status().files == 6
     (root / "picture.py").write_text("def picture():\n    pass\n")
     index(workspace)
