@@ -8,7 +8,8 @@ pieces and each begins where the one before ended, nothing can be lost or double
 A line ends with `\n`, as git, grep and ctags count (`\r\n` therefore too); a lone `\r` ends none.
 
 The parser runs under a time limit through its progress callback. The query does not: the callback that py-tree-sitter
-0.26 offers for it crashes the process, and a query's time is a fraction of the parse that it follows.
+0.26 offers for it crashes the process (it keeps a pointer into a stack frame that is gone), and a query's time is a
+fraction of the parse that it follows, but for trees that `_is_hopeless` knows.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ CHUNKER_VERSION: Final = 1
 1. Functions, class outlines, left-over code, Markdown sections, plain windows.
 """
 
-TIME_LIMIT: Final = 5.0
+TIME_LIMIT: Final = 4.0
 """Seconds of parsing a file; a file of 1 MB takes a third of a second, one that takes seconds is hostile."""
 
 _PART_CHARS: Final = 2000
@@ -59,6 +60,14 @@ _DEPTH: Final = 40
 _SIGNATURE: Final = 300
 _DOC: Final = 4000
 """Characters kept of a signature and of a doc comment; the text itself is never shortened."""
+_SYNTAX_DEPTH: Final = 400
+"""Levels of the syntax tree in which definitions are looked for; a query's time grows with the square of the depth."""
+_LOOKS: Final = 500_000_000
+"""Steps of a query over unparsed text that are worth it; about half a second."""
+_VISITS: Final = 200_000
+"""Nodes looked at to find unparsed text; about a tenth of a second, and more than a file of 1 MB has beside errors."""
+_LADDER: Final = 2000
+"""Of those, so many cost a tenth of a second."""
 _READ: Final = 1 << 16
 """Bytes handed to the parser at a time."""
 
@@ -190,11 +199,11 @@ class _Definition:
     end: int = 0
     """Bytes of the definition without what leads it."""
     body: int = -1
-    """Byte at which the body starts; -1 where there is none."""
+    """Byte at which the signature ends; -1 where that is not known."""
     leads: tuple[tuple[int, int], ...] = ()
     """Bytes of the comments, decorators and attributes above it."""
     remarks: tuple[tuple[int, int], ...] = ()
-    """Bytes of the comments in its header."""
+    """Bytes of the comments and attributes in its signature."""
     parent: _Definition | None = None
     depth: int = 0
     children: list[_Definition] = field(default_factory=list)
@@ -247,6 +256,8 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
     """Hang the definitions of SOURCE below ROOT; none when the parser is not done by the DEADLINE."""
     import tree_sitter
 
+    if _is_ladder(source.data):
+        return
     compiled = grammar(language.name)
     visible = source.data
     if language.hidden is not None:
@@ -260,10 +271,14 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
     except ValueError:  # the parser's word for "cancelled"
         compiled.parser.reset()
         return
+    if tree.root_node.has_error and _is_hopeless(tree.root_node):
+        return
     leads: list[tuple[int, int]] = []
     wraps: dict[int, int] = {}
     found: list[_Found] = []
-    for pattern, captures in tree_sitter.QueryCursor(compiled.query).matches(tree.root_node):
+    cursor = tree_sitter.QueryCursor(compiled.query)
+    cursor.set_max_start_depth(_SYNTAX_DEPTH)
+    for pattern, captures in cursor.matches(tree.root_node):
         if "lead" in captures:
             leads.append(captures["lead"][0].byte_range)
             continue
@@ -288,6 +303,37 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
     # Longest first where several start together, so that what encloses comes before what is inside.
     found.sort(key=lambda item: (item.start, -item.end, item.pattern))
     _nest(source, root, language, leads, found)
+
+
+def _is_ladder(data: bytes) -> bool:
+    """Return whether DATA is made of what some grammars (Java, C#, Scala) take square time over, without a callback.
+
+    `a<a<a<...` of 100 KB would take minutes. A tenth of no program is open `<`.
+    """
+    tenth = len(data) // 10
+    if tenth < _LADDER:
+        return False
+    return data.count(b"<") - data.count(b">") > tenth or data.count(b"`") > tenth
+
+
+def _is_hopeless(root: tree_sitter.Node) -> bool:
+    """Return whether a tree holds so much unparsed text that a query would take seconds.
+
+    For each token in an ERROR node, which holds them side by side, a query looks at all that follow: its time grows with
+    their square, and it can not be stopped.
+    """
+    looks = 0
+    visits = 0
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if node.is_error:
+            looks += node.child_count**2
+        visits += node.child_count
+        if looks > _LOOKS or visits > _VISITS:
+            return True
+        nodes.extend(child for child in node.children if child.has_error)
+    return False
 
 
 def _is_keyword(source: _Source, language: Language, what: str, node: tree_sitter.Node) -> bool:
@@ -338,7 +384,10 @@ def _nest(
                 elder.end = end
                 around = elder
                 continue
-        body = captures["body"][0].start_byte if "body" in captures else -1
+        if "body" in captures:
+            body = captures["body"][0].start_byte
+        else:
+            body = captures["header"][0].end_byte if "header" in captures else -1
         around = _Definition(
             what="method" if "owner" in captures and item.what == "function" else item.what,
             name=name,
@@ -629,7 +678,7 @@ def _uncommented(comment: str) -> str:
     return "\n".join(lines).strip()
 
 
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*\r?\n?$")
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+([^#\s].*?)(?:[ \t]+#+)?[ \t]*\r?\n?$")
 _UNDERLINE: Final = re.compile(r" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?![#>|]|[-+*]\s|\d+[.)]\s|<|```|~~~)\S")
 _FENCE: Final = re.compile(r"[ \t]*(?:[-*+]\s+|\d+[.)]\s+|>\s*)*(`{3,}|~{3,})([^`\n]*)")
@@ -663,7 +712,7 @@ def _sections(source: _Source) -> list[_Run]:
         elif match := _FENCE.match(line):
             fence = match[1]
         elif match := _HEADING.match(line):
-            headings.append((piece, len(match[1]), match[2] or ""))
+            headings.append((piece, len(match[1]), match[2]))
             above = ""
         elif (match := _UNDERLINE.match(line)) and _PARAGRAPH.match(before):
             if piece < 2 or not _PARAGRAPH.match(source.between(piece - 2, piece - 1)):

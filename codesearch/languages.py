@@ -13,7 +13,9 @@ One table a language: a row of `LANGUAGES` here and the definitions in `queries/
     @name       what a definition is called; @owner what it belongs to, where that is not a node around it (Go)
     @keyword    a word to be looked up in the row's `keywords`, where a grammar has calls for definitions (Elixir)
     @body       where the signature ends
-    @lead       what belongs to the definition below it when it stands directly above: comments, decorators, attributes
+    @header     where it ends, where that is easier said
+    @lead       what belongs to the definition below it when it stands directly above: comments, decorators, attributes;
+                inside the signature, what is left out of it
     @wrap       a node around a definition that ends with it: `export`, `template <...>`; the definition starts there
     @file       what the comments above document the file at (a `package` clause), or a docstring of the file
 
@@ -60,8 +62,7 @@ class Language:
     docstring: re.Pattern[str] | None = None
     """Matches the documentation at the beginning of a body; its one group that takes part is the text."""
     hidden: re.Pattern[bytes] | None = None
-    """What the parser does not see, because its grammar would misread what is around it; the same length of `-` is there
-    instead, so it has to be what a comment may stand for."""
+    """What the parser does not see, because its grammar would misread what is around it: dashes stand there instead."""
     clauses: bool = False
     """Neighbouring functions of one name are clauses of one function."""
 

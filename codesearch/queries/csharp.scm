@@ -1,4 +1,4 @@
-(comment) @lead
+[(comment) (attribute_list)] @lead
 
 (method_declaration name: (_) @name body: (_) @body) @method
 (constructor_declaration name: (_) @name body: (_) @body) @method

@@ -1,6 +1,11 @@
 ; What JavaScript and TypeScript share.
 [(decorator) (comment)] @lead
-[(export_statement) (lexical_declaration) (variable_declaration) (expression_statement)] @wrap
+[
+  (export_statement)
+  (lexical_declaration (variable_declarator value: [(arrow_function) (function_expression) (class) (call_expression)]))
+  (variable_declaration (variable_declarator value: [(arrow_function) (function_expression) (class) (call_expression)]))
+  (expression_statement (assignment_expression))
+] @wrap
 
 (function_declaration name: (identifier) @name body: (_) @body) @function
 (generator_function_declaration name: (identifier) @name body: (_) @body) @function

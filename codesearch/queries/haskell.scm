@@ -2,10 +2,10 @@
 (header) @file
 
 ; A type signature and all equations of one name are one function.
-(declarations (signature name: (variable) @name) @function)
-(declarations (signature name: (prefix_id (_) @name)) @function)
-(declarations (signature names: (binding_list . name: (variable) @name)) @function)
-(instance_declarations (signature name: (variable) @name) @function)
+(declarations (signature name: (variable) @name) @function @header)
+(declarations (signature name: (prefix_id (_) @name)) @function @header)
+(declarations (signature names: (binding_list . name: (variable) @name)) @function @header)
+(instance_declarations (signature name: (variable) @name) @function @header)
 (function name: (variable) @name match: (_) @body) @function
 (function name: (prefix_id (_) @name) match: (_) @body) @function
 (function (infix operator: (operator) @name) match: (_) @body) @function

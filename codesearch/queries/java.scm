@@ -1,4 +1,4 @@
-[(line_comment) (block_comment)] @lead
+[(line_comment) (block_comment) (annotation) (marker_annotation)] @lead
 
 (method_declaration name: (_) @name body: (_) @body) @method
 (constructor_declaration name: (_) @name body: (_) @body) @method

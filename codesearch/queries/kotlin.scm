@@ -1,4 +1,4 @@
-[(line_comment) (block_comment)] @lead
+[(line_comment) (block_comment) (annotation)] @lead
 ; The grammar takes annotations on lines of their own before a declaration it can not read for an expression.
 (annotated_expression) @wrap
 

@@ -1,4 +1,4 @@
-(comment) @lead
+[(comment) (attribute_list)] @lead
 
 (function_definition name: (_) @name body: (_) @body) @function
 (method_declaration name: (_) @name body: (_) @body) @method

@@ -1,4 +1,4 @@
-[(comment) (block_comment)] @lead
+[(comment) (block_comment) (annotation)] @lead
 
 (function_definition name: (_) @name body: (_) @body) @function
 (val_definition pattern: (identifier) @name value: (lambda_expression) @body) @accessor

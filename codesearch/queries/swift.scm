@@ -1,4 +1,4 @@
-[(comment) (multiline_comment)] @lead
+[(comment) (multiline_comment) (attribute)] @lead
 
 (function_declaration name: _ @name body: (_) @body) @function
 (init_declaration name: _ @name body: (_) @body) @method
