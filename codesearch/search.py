@@ -65,7 +65,7 @@ class Filter:
     """Which files may answer; the empty one lets all."""
 
     globs: tuple[str, ...] = ()
-    """Patterns as in .gitignore, relative to the root: a path must match one, and then none that begins with `!`."""
+    """Patterns as in .gitignore, relative to the root: a path must match one of them and none that begins with `!`."""
     languages: frozenset[str] = frozenset()
     """Names as the index has them."""
 
@@ -75,15 +75,20 @@ class Filter:
             return None
         allowed = np.ones(len(mirror), np.bool_)
         if self.globs:
-            globs = self.globs if not self.globs[0].startswith("!") else ("*", *self.globs)
-            try:
-                spec = GitIgnoreSpec.from_lines(globs)
-            except ValueError as error:
-                raise UsageError(f"{error}: give a pattern as in .gitignore, such as 'src/**/*.py'") from error
-            allowed &= np.array([spec.match_file(path) for path in mirror.paths], np.bool_)[mirror.path_of]
+            wanted = _spec([glob for glob in self.globs if not glob.startswith("!")])
+            unwanted = _spec([glob[1:] for glob in self.globs if glob.startswith("!")])
+            fits = [(not len(wanted) or wanted.match_file(p)) and not unwanted.match_file(p) for p in mirror.paths]
+            allowed &= np.array(fits, np.bool_)[mirror.path_of]
         if self.languages:
             allowed &= np.isin(mirror.languages, list(self.languages))
         return allowed
+
+
+def _spec(globs: list[str]) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(globs)
+    except ValueError as error:
+        raise UsageError(f"{error}. Give a pattern as in .gitignore, such as 'src/**/*.py'.") from error
 
 
 def search(

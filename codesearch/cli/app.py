@@ -69,10 +69,19 @@ class _Edge(TyperGroup):
             # What is left in the buffer goes nowhere; Python would try once more at exit, and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
-        except KeyboardInterrupt as error:
+        except BaseException as error:
+            if not _interrupted(error):
+                raise
             _complain("codesearch: interrupted; what is indexed stays, and the same command goes on from there")
             raise typer.Exit(INTERRUPTED) from error
         return result
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind ERROR; libraries written in C turn it into errors of their own while they load."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _interrupted(error.__cause__ or error.__context__)
+    )
 
 
 def _complain(message: str) -> None:

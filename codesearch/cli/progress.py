@@ -19,6 +19,8 @@ _NAMED: Final = 5
 """Skipped files named for each reason; `inspect` tells about any other."""
 _PATIENCE: Final = 5.0
 """Seconds between two lines where there is no terminal: a short run says nothing on its way."""
+_MANY: Final = 1000
+"""Chunks from which on a speed means something."""
 
 
 class Watch:
@@ -121,5 +123,7 @@ def summary(done: events.Done) -> str:
         parts.append(f"reused {done.reused:,} vectors")
     if done.skipped:
         parts.append(f"skipped {done.skipped:,} files")
-    speed = (done.encoded + done.reused) / max(done.seconds, 1e-6)
-    return f"{', '.join(parts)}; the index holds {holds} ({done.seconds:.1f} s, {speed:,.0f} chunks/s)"
+    took = f"{done.seconds:.1f} s"
+    if (chunks := done.encoded + done.reused) >= _MANY:
+        took += f", {chunks / done.seconds:,.0f} chunks/s"
+    return f"{', '.join(parts)}; the index holds {holds} ({took})"

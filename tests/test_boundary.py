@@ -1,0 +1,54 @@
+"""Who imports what: the search never loads the trainer, and the command line starts without what searches.
+
+Each check runs in a process of its own, because imports can not be taken back.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+EVERYTHING = """
+import importlib, pkgutil, sys
+from pathlib import Path
+
+import codesearch
+for module in pkgutil.walk_packages(codesearch.__path__, "codesearch."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from codesearch.workspace import Workspace
+with Workspace.open(Path(sys.argv[1])) as workspace:
+    assert workspace.ask("how is the answer computed").hits
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def modules(code: str, *arguments: str) -> set[str]:
+    """Run CODE, which prints modules, in a new interpreter."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_importing_everything_and_searching_loads_nothing_of_the_trainer(tmp_path: Path) -> None:
+    (tmp_path / "answer.py").write_text("def answer():\n    return 42\n")
+    loaded = modules(EVERYTHING, str(tmp_path))
+    assert {"codesearch", "lancedb", "onnxruntime"} <= loaded, "the search did run"
+    assert not loaded & {"torch", "transformers", "revela_train"}
+
+
+def test_the_command_line_starts_without_what_searches() -> None:
+    loaded = modules("import sys, codesearch.cli; print(*sys.modules)")
+    assert "codesearch.cli.app" in loaded
+    assert not loaded & {"numpy", "lancedb", "onnxruntime", "pyarrow", "tokenizers", "tree_sitter", "git"}
+
+
+def test_the_words_and_the_ranking_need_only_the_standard_library() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import codesearch.types, codesearch.errors, codesearch.events, codesearch.paths, codesearch.rank
+print(*{name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)
+"""
+    assert modules(code) == {"codesearch"}
