@@ -193,7 +193,7 @@ class _Scope:
         self._settings = settings
         self._given = os.path.abspath(root)
         self._root = _checked(root)
-        self._top = _repository_of(self._root)
+        self._top = git.top_of(self._root)
         self._index = _below(self._root, os.path.realpath(index_folder(Path(self._root), settings.index_dir)))
         self._notices: list[Skip] = []
         self._only = ""
@@ -374,20 +374,17 @@ class _Scope:
         try:
             return self._list(absolute, prefix, top), ()
         except GitError as error:
-            self._notices.append(Skip(prefix.rstrip("/") or ".", Why.GIT, str(error)))
+            self._notices.append(Skip(prefix.rstrip("/") or ".", Why.GIT, " ".join(str(error).split())))
             above = self._upwards(os.path.dirname(absolute), top, ".gitignore") if absolute != top else ()
             return None, (*above, *self._excludes(top))
 
     def _list(self, absolute: str, prefix: str, top: str) -> _Listing | None:
-        """Return what git lists below ABSOLUTE, or None where git has no say.
+        """Return what git lists below ABSOLUTE, or None where git ignores that folder itself.
 
         Raises:
             GitError: git refused.
         """
-        said = git.run(absolute, "rev-parse", "--is-inside-work-tree", "--show-prefix")
-        if not said.startswith(b"true\n"):
-            return None  # its files are elsewhere (core.worktree), or this is the inside of a .git
-        if said != b"true\n\n" and git.run(absolute, "check-ignore", "--no-index", "--", ".", ok=(0, 1)):
+        if absolute != top and git.run(absolute, "check-ignore", "--no-index", "--", ".", ok=(0, 1)):
             return None
         within = ("--", git.literal(self._reach(prefix))) if self._only else ()
         listed = git.run(absolute, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *within)
@@ -569,16 +566,6 @@ def _below(root: str, path: str) -> str | None:
         return ""
     inside = root if root.endswith(os.sep) else root + os.sep
     return path[len(inside) :].replace(os.sep, "/") if path.startswith(inside) else None
-
-
-def _repository_of(folder: str) -> str | None:
-    """Return the nearest folder, from FOLDER up, that holds a `.git`."""
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
-    return folder
 
 
 def _git_file(folder: str) -> str | None:

@@ -7,8 +7,10 @@ that a partial clone starts to fetch a missing object. Three things keep them al
 - only commands that have no need of a working-tree file's content are allowed (`_COMMANDS`): `status`, `diff`, `add`
   and `hash-object` run clean filters whatever is configured, so they cannot be called at all;
 - configuration on the command line, which outranks every file, names no program (`_CONFIG`);
-- the environment forbids transports, prompts and writes, and hides inherited `GIT_DIR`, `GIT_WORK_TREE`,
-  `GIT_INDEX_FILE` and the like: ROOT alone says which repository is meant.
+- the environment forbids transports, prompts and writes.
+
+Which repository is meant follows from the folder alone: inherited `GIT_DIR`, `GIT_INDEX_FILE` and the like are hidden,
+and the working tree is where its `.git` is, whatever `core.worktree` says.
 
 Git's own ownership check (`safe.directory`) stays on. Callers take a `GitError` to mean that git has no facts about the
 folder.
@@ -46,6 +48,8 @@ _CONFIG = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
     "core.untrackedCache=false",
+    "core.ignoreCase=false",  # names as they are on disk: git may think `a.py` listed already, as `A.py`
+    "core.precomposeUnicode=false",
     "core.pager=cat",
     f"core.sshCommand={_NOTHING}",
     f"core.askPass={_NOTHING}",
@@ -62,19 +66,15 @@ _CONFIG = (
     "log.showSignature=false",
     "protocol.allow=never",
     "safe.bareRepository=explicit",
-    "submodule.recurse=false",
 )
 
 _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow, not outranked by a repository's protocol.<name>.allow
     "GIT_ASKPASS": _NOTHING,
     "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_PAGER": "cat",
     "GIT_SSH_COMMAND": _NOTHING,
     "GIT_TERMINAL_PROMPT": "0",
-    "SSH_ASKPASS": _NOTHING,
 }
 
 _INHERITED = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
@@ -86,13 +86,13 @@ _spawning = threading.Lock()
 def run(
     folder: str | Path, command: str, *arguments: str, ok: Container[int] = (0,), timeout: float = TIMEOUT
 ) -> bytes:
-    """Run one git COMMAND in FOLDER and return what it wrote to standard output, unaltered.
+    """Run one git COMMAND in FOLDER of a repository and return what it wrote to standard output, unaltered.
 
     ARGUMENTS are passed as they are, without a shell; a path among them belongs after `--`, through `literal`.
 
     Raises:
-        GitError: git is not installed, took longer than TIMEOUT seconds, or ended with a status not in OK; the message
-            holds what git said.
+        GitError: git is not installed, FOLDER is in no repository, git took longer than TIMEOUT seconds, or it ended
+            with a status not in OK; the message holds what git said.
         ValueError: COMMAND is not one of those that run nothing.
     """
     if command not in _COMMANDS:
@@ -101,8 +101,13 @@ def run(
         from git.cmd import Git  # 70 ms: GitPython loads all of itself
         from git.exc import GitCommandNotFound
     except ImportError as error:  # GitPython's way to say that there is no git
-        raise GitError("git is not installed, or not on PATH: install it, or index a folder without .git") from error
-    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", str(folder), "--no-pager"]
+        raise GitError(
+            "git is not installed, or not on PATH: install it, and its rules are applied by itself"
+        ) from error
+    top = top_of(folder)
+    if top is None:
+        raise GitError(f"{folder} is in no git repository")
+    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", str(folder), f"--work-tree={top}", "--no-pager"]
     for setting in _CONFIG:
         argv += ("-c", setting)
     argv += (command, *_COMMANDS[command], *arguments)
@@ -111,7 +116,7 @@ def run(
         try:
             process = Git(folder).execute(argv, as_process=True, env=_ENVIRONMENT, **group)
         except GitCommandNotFound as error:
-            raise GitError("git is not on PATH: install it, or index a folder without .git") from error
+            raise GitError("git is not on PATH: install it, and its rules are applied by itself") from error
         except OSError as error:
             raise GitError(f"git could not be started in {folder}: {error}") from error
     child = process.proc  # PROCESS stays referred to until the end: it kills its child when it goes
@@ -129,6 +134,12 @@ def run(
     return bytes(out)
 
 
+def top_of(folder: str | Path) -> str | None:
+    """Return the nearest folder, from FOLDER up, that holds a `.git`, or None: the top of the working tree."""
+    here = Path(folder).absolute()
+    return next((str(top) for top in (here, *here.parents) if os.path.lexists(top / ".git")), None)
+
+
 def literal(path: str) -> str:
     """Return the pathspec that means exactly PATH, whatever characters it holds."""
     return f":(literal){path}"
@@ -143,7 +154,7 @@ def tracked_by_git(folder: Path) -> bool:
     Raises:
         GitError: git refused; whether the folder is tracked is unknown.
     """
-    if not any((parent / ".git").exists() for parent in folder.absolute().parents):
+    if top_of(folder.parent) is None:
         return False
     return bool(run(folder.parent, "ls-files", "-z", "--cached", "--", f":(literal,icase){folder.name}"))
 

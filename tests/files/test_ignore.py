@@ -12,7 +12,7 @@ from conftest import Git, Write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesearch.files import FileEntry, Skip, explain, scan
+from codesearch.files import FileEntry, Skip, explain, look, scan
 from codesearch.ignore import MAX_BYTES, IgnoreFile
 from codesearch.settings import Settings
 from codesearch.why import Why
@@ -40,6 +40,10 @@ def quirk(line: str) -> bool:
     start = line.removeprefix("!").removeprefix("/")
     literal = start[: min((start.find(char) for char in "*?[\\" if char in start), default=0)]
     return bool(literal) and not literal.endswith("/") and start[len(literal) :].startswith("**")
+
+
+def listed(root: Path, settings: Settings | None = None) -> list[str]:
+    return [entry.path for entry in scan(root, settings or Settings()) if isinstance(entry, FileEntry)]
 
 
 contents = st.lists(lines.filter(lambda line: not quirk(line)), min_size=1, max_size=5).map("\n".join)
@@ -81,6 +85,53 @@ def test_gitignore_means_what_it_means_to_git(tree: tuple[Path, Path], top: str,
     assert ours == theirs
 
 
+WORDS = "a b p q p/ q/ *.x * p/* **/q /p /q/ q/p c.* .h .hid/ p/** ? /a p/q/a".split()
+rules = st.lists(
+    st.tuples(st.sampled_from(["", "", "!"]), st.sampled_from(WORDS)).map("".join), min_size=1, max_size=3
+).map("\n".join)
+PLACES = [
+    f"{folder}{name}"
+    for folder in ("", "p/", "q/", "p/q/", "q/p/", "p/.hid/")
+    for name in (".gitignore", ".ignore", ".codesearchignore")
+]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("repository")
+    for folder in ("", "p", "q", "p/q", "q/p", "p/.hid"):
+        (root / folder).mkdir(exist_ok=True)
+        for name in ("a", "b", "c.x", ".h"):
+            (root / folder / name).touch()
+    for repository in (root, root / "q" / "p"):
+        subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    return root
+
+
+@settings(max_examples=40, deadline=None)
+@given(files=st.dictionaries(st.sampled_from(PLACES), rules, max_size=6), hidden=st.booleans(), data=st.data())
+def test_with_git_and_without_and_for_one_file_the_answer_is_the_same(
+    repository: Path, files: dict[str, str], hidden: bool, data: st.DataObject
+) -> None:
+    """Git lists in one way and we walk in another; one file is judged in a third."""
+    for place in PLACES:
+        (repository / place).unlink(missing_ok=True)
+    for place, content in files.items():
+        (repository / place).write_text(content)
+    wanted = Settings(hidden=hidden)
+    with_git = listed(repository, wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(repository / "nothing"))
+        assert listed(repository, wanted) == with_git
+    everything = sorted(
+        path.relative_to(repository).as_posix()
+        for path in repository.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    )
+    path = data.draw(st.sampled_from(everything))
+    assert isinstance(look(repository, path, wanted), FileEntry) == (path in with_git)
+
+
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [
@@ -116,10 +167,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, git: Git, monkeypatch:
     if request.param == "repository without git":
         monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     return root
-
-
-def listed(root: Path, settings: Settings | None = None) -> list[str]:
-    return [entry.path for entry in scan(root, settings or Settings()) if isinstance(entry, FileEntry)]
 
 
 CODE = dict.fromkeys(

@@ -330,3 +330,13 @@ def test_a_root_without_permission_is_refused(root: Path, monkeypatch: pytest.Mo
     with pytest.raises(RootError, match="no permission"):
         scan(root, Settings())
     root.chmod(0o700)
+
+
+def test_a_name_that_changed_its_case_is_listed_as_it_is(root: Path, git: Git, write: Write) -> None:
+    """Git believes a file system that ignores case to hold the old name still."""
+    write(root, {"Reader.py": "", "other.py": ""})
+    git(root, "init")
+    git(root, "add", ".")
+    git(root, "config", "core.ignoreCase", "true")
+    (root / "Reader.py").rename(root / "reader.py")
+    assert seen(root) == {"other.py": None, "reader.py": None}
