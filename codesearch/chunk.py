@@ -43,6 +43,8 @@ _PART_LINES: Final = 60
 """A part aims at this size: about what a screen holds, and what an average of word vectors can still stand for."""
 _SLACK: Final = 1.2
 """What is longer than a part by no more than this stays whole."""
+_UNEVEN: Final = 1.5
+"""A part longer than this, because lines differ in length, is cut again."""
 _LONG: Final = 2.0
 """A function longer than so many parts gives its nested functions chunks of their own."""
 _NESTED_LINES: Final = 5
@@ -74,6 +76,11 @@ _READ: Final = 1 << 16
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _NEWLINE: Final = re.compile("\n")
 _NEWLINE_BYTES: Final = re.compile(b"\n")
+_ASCII: Final = bytes(range(128)) + b"x" * 128
+"""What the parser sees of letters beyond ASCII: a scanner (Bash) that looks them up in a table of 256 crashes."""
+_MARK: Final = "\ufeff".encode()
+_RETURN: Final = re.compile(rb"(?<!\\)\r\n")
+"""Line ends whose first half some grammars take for part of a word."""
 _CLOSER: Final = re.compile(r"(?:[\W_]|\bend\b)*")
 """Lines without a word but `end`: blank lines and what closes blocks."""
 _NOTHING: Final = re.compile(r"\s*")
@@ -259,10 +266,7 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
     if _is_ladder(source.data):
         return
     compiled = grammar(language.name)
-    visible = source.data
-    if language.hidden is not None:
-        visible = language.hidden.sub(lambda match: b"-" * len(match[0]), visible)
-    data = memoryview(visible)
+    data = memoryview(_visible(source.data, language))
     try:
         tree = compiled.parser.parse(
             lambda offset, _: data[offset : offset + _READ],
@@ -280,7 +284,10 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
     cursor.set_max_start_depth(_SYNTAX_DEPTH)
     for pattern, captures in cursor.matches(tree.root_node):
         if "lead" in captures:
-            leads.append(captures["lead"][0].byte_range)
+            start, end = captures["lead"][0].byte_range
+            if end > start and source.data[end - 1] in b"\r\n":  # as some grammars have it
+                end = start + len(source.data[start:end].rstrip())
+            leads.append((start, end))
             continue
         if "wrap" in captures:
             start, end = captures["wrap"][0].byte_range
@@ -296,13 +303,32 @@ def _define(source: _Source, root: _Definition, language: Language, deadline: fl
                 found.append(_Found(*captures[what][0].byte_range, pattern, what, captures))
                 break
     leads.sort()
-    for definition in found if wraps else ():
-        # What wraps a definition ends with it, or with the semicolon behind it.
-        for end in (definition.end, definition.end + 1):
-            definition.start = min(definition.start, wraps.get(end, definition.start))
+    if wraps:
+        found.sort(key=lambda item: item.start)
+        before = last = -1
+        for item in found:
+            own = item.start
+            if own > last:
+                before, last = last, own
+            # What wraps a definition ends with it, or with the semicolon behind it, and holds none before it.
+            wrap = min(wraps.get(item.end, own), wraps.get(item.end + 1, own))
+            item.start = wrap if wrap > before else own
     # Longest first where several start together, so that what encloses comes before what is inside.
     found.sort(key=lambda item: (item.start, -item.end, item.pattern))
     _nest(source, root, language, leads, found)
+
+
+def _visible(data: bytes, language: Language) -> bytes:
+    """Return what the parser gets to see of DATA: as many bytes, without what would mislead or crash it."""
+    if data.startswith(_MARK):
+        data = b" " * len(_MARK) + data[len(_MARK) :]
+    if not data.isascii():
+        data = data.translate(_ASCII)
+    if b"\r" in data:
+        data = _RETURN.sub(b" \n", data)
+    if language.hidden is not None:
+        data = language.hidden.sub(lambda match: b"-" * len(match[0]), data)
+    return data
 
 
 def _is_ladder(data: bytes) -> bool:
@@ -319,8 +345,8 @@ def _is_ladder(data: bytes) -> bool:
 def _is_hopeless(root: tree_sitter.Node) -> bool:
     """Return whether a tree holds so much unparsed text that a query would take seconds.
 
-    For each token in an ERROR node, which holds them side by side, a query looks at all that follow: its time grows with
-    their square, and it can not be stopped.
+    For each token in an ERROR node, which holds them side by side, a query looks at all that follow: its time grows
+    with their square, and it can not be stopped.
     """
     looks = 0
     visits = 0
@@ -359,8 +385,12 @@ def _nest(
         while around.parent is not None and around.end <= start:
             around = around.parent
         one_line = around is not root and around.high - around.head == 1
-        # f = function f() {}: the name it is known by outside is the first.
-        twice = around.end == end and around.what in _FUNCTIONS and item.what in _FUNCTIONS
+        if "body" in captures:
+            body = captures["body"][0].start_byte
+        else:
+            body = captures["header"][0].end_byte if "header" in captures else -1
+        # `f = function f() {}`, `typedef struct s {} s`: the name it is known by is the outer one.
+        twice = body >= 0 and body == around.body
         if one_line or twice or around.depth >= _DEPTH:
             continue
         elder = around.children[-1] if around.children else None
@@ -384,10 +414,6 @@ def _nest(
                 elder.end = end
                 around = elder
                 continue
-        if "body" in captures:
-            body = captures["body"][0].start_byte
-        else:
-            body = captures["header"][0].end_byte if "header" in captures else -1
         around = _Definition(
             what="method" if "owner" in captures and item.what == "function" else item.what,
             name=name,
@@ -452,18 +478,21 @@ def _leading(
     return low, tuple(leads[first:last])
 
 
-_GENERICS: Final = re.compile(r"(?<=\w)\s*<.*>")
+_GENERICS: Final = re.compile(r"(?<=\w)\s*<.*?>+(?=::|$)")
 _SEPARATOR: Final = re.compile(r"\s*(?:::|[:.])\s*")
 _SPACE: Final = re.compile(r"\s+")
 
 
 def _name(written: str, language: Language) -> str:
     """Return a name as WRITTEN as a name whose parts are joined by '.'."""
-    name = _SPACE.sub(" ", written).strip("`'\" ")
+    name = _SPACE.sub(" ", written).strip()
     if name.isidentifier():
         return name
-    if "<" in name and "operator" not in name:
-        name = _GENERICS.sub("", name)
+    if name[:1] in ("'", '"', "`"):
+        name = name.strip(name[0])
+    if "<" in name:
+        owner, operator, symbol = name.partition("operator")
+        name = _GENERICS.sub("", owner) + operator + symbol
     for pattern, replacement in language.renames:
         name = pattern.sub(replacement, name)
     return _SEPARATOR.sub(".", name).strip(".") if name[:1].isidentifier() else name
@@ -479,7 +508,7 @@ def _runs(source: _Source, definition: _Definition, into: list[_Run]) -> None:
             inner = []
     cursor = definition.low
     outline = definition.what not in ("", "namespace", "extension")
-    if outline and inner and inner[0].what not in _FUNCTIONS and not definition.leads:
+    if definition.what == "module" and inner and inner[0].what not in _FUNCTIONS and not definition.leads:
         # `module Rack` around everything: its line alone says nothing, and is left to join what follows.
         outline = inner[0].low - definition.low > 1
     for child in inner:
@@ -512,7 +541,7 @@ def _tidy(source: _Source, runs: list[_Run], comments: tuple[str, ...]) -> list[
             to_previous, to_next = True, follows
         else:
             lines = [line for line in map(str.strip, text.splitlines()) if line] if len(text) < _PART_CHARS else []
-            tiny = 0 < len(lines) <= _TINY_LINES and len(text) <= _TINY_CHARS
+            tiny = 0 < len(lines) <= _TINY_LINES and sum(map(len, lines)) <= _TINY_CHARS
             # Code right below a definition speaks of it; otherwise it is taken for the next one's.
             touches = tiny and not _NOTHING.fullmatch(source.between(run.low, run.low + 1))
             touches = touches and bool(tidy) and not _NOTHING.fullmatch(source.between(run.low - 1, run.low))
@@ -538,25 +567,24 @@ def _cuts(source: _Source, low: int, high: int) -> list[int]:
     begin = starts[low]
     end = starts[high] if high < len(starts) else len(source.text)
     by_lines = (high - low) / _PART_LINES > (end - begin) / _PART_CHARS
+    reach = max(1, round((high - low if by_lines else end - begin) * 0.3 / count))
     cuts = [low]
     for k in range(1, count):
         if by_lines:
-            ideals = [low + (high - low) * (k + shift) / count for shift in (-0.3, 0.0, 0.3)]
-            first, ideal, last = (round(ideal) for ideal in ideals)
+            ideal = low + (high - low) * k // count
+            first, last = ideal - reach, ideal + reach
         else:
-            first, ideal, last = (
-                bisect_left(starts, begin + (end - begin) * (k + shift) / count, low, high)
-                for shift in (-0.3, 0.0, 0.3)
-            )
+            place = begin + (end - begin) * k // count
+            first, ideal, last = (bisect_left(starts, place + shift, low, high) for shift in (-reach, 0, reach))
         first = max(first, cuts[-1] + 1)
-        last = min(last, high - 1)
+        last = min(max(first, last), high - 1)
         if first > last:
-            continue
-        reach = max(1, last - first)
-        cuts.append(
-            min(range(first, last + 1), key=lambda piece: _badness(source, piece) + 4 * abs(piece - ideal) / reach)
-        )
+            break
+        spread = max(1, last - first)
+        cuts.append(min(range(first, last + 1), key=lambda at: _badness(source, at) + 4 * abs(at - ideal) / spread))
     cuts.append(high)
+    if max(source.size(*part) for part in pairwise(cuts)) > _UNEVEN and len(cuts) > 2:
+        return [low, *(cut for part in pairwise(cuts) for cut in _cuts(source, *part)[1:])]
     return cuts
 
 
@@ -639,6 +667,7 @@ _PRAGMA: Final = re.compile(
     r"(?:eslint|noqa|pylint|mypy:|type:|go:|\+build|nolint|prettier-|@ts-|rubocop:|shellcheck|#?region|#?endregion"
     r"|clang-format|NOLINT|swiftlint:|swift-format|istanbul|ruff:|fmt:|!/|-\*-|phpcs:|@phpstan|@psalm)"
 )
+_ATTRIBUTES: Final = ("@", "#[", "[", "{-#")
 _LICENSE: Final = re.compile(r"copyright|SPDX-|licen[cs]ed? under", re.IGNORECASE)
 _ATTRIBUTE_DOC: Final = re.compile(r'@(?:type)?doc\s+(?:~[sS])?(?:"""(.*?)"""|"((?:[^"\\]|\\.)*)")', re.DOTALL)
 
@@ -658,7 +687,11 @@ def _doc(source: _Source, definition: _Definition, language: str) -> str:
         written = source.slice(start, min(end, start + 2 * _DOC))
         if match := _ATTRIBUTE_DOC.match(written):
             texts.append(cleandoc(match[1] or match[2] or ""))
-        elif not written.startswith(("@", "#[", "[", "{-#")) and not _LICENSE.search(written):
+        elif (
+            not written.startswith(_ATTRIBUTES)
+            and not (known.hidden and written.startswith("#"))
+            and not _LICENSE.search(written)
+        ):
             texts.append(_uncommented(written))
     text = "\n".join(filter(None, texts))
     if _XML.search(text):

@@ -5,7 +5,7 @@ One table a language: a row of `LANGUAGES` here and the definitions in `queries/
     @function   a function with a body; a method when the nearest container below says so
     @method     always a method
     @class      class, interface, trait, struct, enum: its functions are methods, its other lines are its outline
-    @module     an outline whose functions are functions (a module of Elixir)
+    @module     an outline whose functions are functions (a module of Elixir or Ruby)
     @extension  more members for a type defined elsewhere (`impl` of Rust): lends its name, needs no outline
     @namespace  lends its name only
     @type       a type, as @class; one of a line or two without functions is left-over code
@@ -77,18 +77,20 @@ _JAVASCRIPT_NAMES: Final = (
     (re.compile(r"^(?:module\.exports|exports|this|window|globalThis)(?:\.|$)"), ""),
     (re.compile(r"\.prototype\b"), ""),
 )
+_DECLARATOR: Final = (re.compile(r"^\(\**\s*(\w+)\s*\(.*$", re.DOTALL), r"\1")
+"""The name in `(*pick(int how))`."""
 _TEST_WORDS: Final = frozenset({"test", "property"})
 
 LANGUAGES: Final[Mapping[str, Language]] = {
     language.name: language
     for language in (
         Language("bash", "tree_sitter_bash", comments=("#",)),
-        Language("c", "tree_sitter_c"),
+        Language("c", "tree_sitter_c", renames=(_DECLARATOR,)),
         Language(
             "cpp",
             "tree_sitter_cpp",
             queries=("c", "cpp"),
-            renames=((re.compile(r"\boperator\s+([^()]+?)\s*\(.*$", re.DOTALL), r"operator \1"),),
+            renames=(_DECLARATOR, (re.compile(r"\boperator\s+([^()]+?)\s*\(.*$", re.DOTALL), r"operator \1")),
         ),
         Language("csharp", "tree_sitter_c_sharp"),
         Language(

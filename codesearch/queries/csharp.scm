@@ -2,7 +2,7 @@
 
 (method_declaration name: (_) @name body: (_) @body) @method
 (constructor_declaration name: (_) @name body: (_) @body) @method
-(destructor_declaration "~" @name body: (_) @body) @method
+(destructor_declaration name: (_) @name body: (_) @body) @method
 (operator_declaration operator: _ @name body: (_) @body) @method
 (conversion_operator_declaration type: (_) @name body: (_) @body) @method
 (local_function_statement name: (_) @name body: (_) @body) @function

@@ -9,7 +9,7 @@
 
 (function_declaration name: (identifier) @name body: (_) @body) @function
 (generator_function_declaration name: (identifier) @name body: (_) @body) @function
-(export_statement value: [(function_expression body: (_) @body) (arrow_function body: (_) @body)]) @function
+(export_statement "default" @name value: [(function_expression body: (_) @body) (arrow_function body: (_) @body)]) @function
 (method_definition name: (_) @name body: (_) @body) @function
 
 ; Functions by assignment: const f = () => {}, exports.f = function () {}, X.prototype.f = function () {}.
@@ -40,7 +40,7 @@
   value: (call_expression arguments: (arguments [(arrow_function) (function_expression)]) @body)) @accessor
 
 (class_declaration name: (_) @name body: (_) @body) @class
-(export_statement value: (class body: (_) @body)) @class
+(export_statement "default" @name value: (class body: (_) @body)) @class
 (variable_declarator name: (identifier) @name value: (class body: (_) @body)) @class
 (assignment_expression left: (_) @name right: (class body: (_) @body)) @class
 

@@ -1,5 +1,5 @@
 ; @doc, @spec, @impl and the like lead the function below them.
-[(comment) (unary_operator operator: "@")] @lead
+[(comment) (unary_operator operator: "@" operand: (call))] @lead
 
 (call
   target: (identifier) @keyword

@@ -11,7 +11,7 @@
 
 (class name: (_) @name superclass: (_) @header) @class
 (class name: (_) @name @header) @class
-(module name: (_) @name @header) @class
+(module name: (_) @name @header) @module
 (singleton_class) @extension
 ; X = Struct.new(:a) do ... end
 (assignment left: (constant) @name right: (call block: (_) @body)) @type

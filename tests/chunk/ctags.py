@@ -58,7 +58,8 @@ REGEX: Final = {
         r"^[ \t]*(?:@\w+(?:\([^)]*\))?\s+|[a-z]+(?:\[\w+\])?\s+)*?\bdef\s+(?P<name>[^\s\[(:=]+)", re.MULTILINE
     ),
     "swift": re.compile(
-        r"^[ \t]*(?:@\w+(?:\([^)]*\))?\s+|[a-z]+(?:\(\w+\))?\s+)*?\b(?:func\s+(?P<name>[^\s(<]+)|(?P<init>init)[?!]?\s*[(<])",
+        r"^[ \t]*(?:@\w+(?:\([^)]*\))?\s+|[a-z]+(?:\(\w+\))?\s+)*?"
+        r"\b(?:func\s+(?P<name>[^\s(<]+)|(?P<init>init)[?!]?\s*[(<])",
         re.MULTILINE,
     ),
     "zig": re.compile(r"^[ \t]*(?:pub\s+|export\s+|inline\s+|noinline\s+)*fn\s+(?P<name>\w+)", re.MULTILINE),
