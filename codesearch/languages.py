@@ -79,7 +79,9 @@ _JAVASCRIPT_NAMES: Final = (
 )
 _DECLARATOR: Final = (re.compile(r"^\(\**\s*(\w+)\s*\(.*$", re.DOTALL), r"\1")
 """The name in `(*pick(int how))`."""
-_TEST_WORDS: Final = frozenset({"test", "property"})
+_TESTS: Final = frozenset({"it", "test", "specify", "example", "scenario"})
+_TEST_GROUPS: Final = frozenset({"describe", "context", "suite", "feature", "group"})
+_JAVASCRIPT_KEYWORDS: Final = {"function": _TESTS, "namespace": _TEST_GROUPS}
 
 LANGUAGES: Final[Mapping[str, Language]] = {
     language.name: language
@@ -98,8 +100,9 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             "tree_sitter_elixir",
             comments=("#",),
             keywords={
-                "function": _TEST_WORDS
-                | {"def", "defp", "defmacro", "defmacrop", "defguard", "defguardp", "defdelegate", "defn", "defnp"},
+                "function": frozenset(
+                    "def defp defmacro defmacrop defguard defguardp defdelegate defn defnp test property".split()
+                ),
                 "module": frozenset({"defmodule", "defprotocol"}),
                 "extension": frozenset({"defimpl"}),
                 "namespace": frozenset({"describe"}),
@@ -121,7 +124,11 @@ LANGUAGES: Final[Mapping[str, Language]] = {
         ),
         Language("java", "tree_sitter_java"),
         Language(
-            "javascript", "tree_sitter_javascript", queries=("ecmascript", "javascript"), renames=_JAVASCRIPT_NAMES
+            "javascript",
+            "tree_sitter_javascript",
+            queries=("ecmascript", "javascript"),
+            renames=_JAVASCRIPT_NAMES,
+            keywords=_JAVASCRIPT_KEYWORDS,
         ),
         Language("kotlin", "tree_sitter_kotlin"),
         Language("lua", "tree_sitter_lua", comments=("--",), renames=((re.compile(r"""\[["'](.*)["']\]"""), r".\1"),)),
@@ -131,7 +138,10 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             "ruby",
             "tree_sitter_ruby",
             comments=("#",),
-            keywords={"function": frozenset({"define_method", "define_singleton_method", "task"})},
+            keywords={
+                "function": _TESTS | {"define_method", "define_singleton_method", "task"},
+                "namespace": _TEST_GROUPS | {"namespace"},
+            },
             renames=((re.compile(r"^:"), ""),),
         ),
         Language(
@@ -145,6 +155,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             "language_tsx",
             queries=("ecmascript", "typescript"),
             renames=_JAVASCRIPT_NAMES,
+            keywords=_JAVASCRIPT_KEYWORDS,
         ),
         Language(
             "typescript",
@@ -152,6 +163,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             "language_typescript",
             queries=("ecmascript", "typescript"),
             renames=_JAVASCRIPT_NAMES,
+            keywords=_JAVASCRIPT_KEYWORDS,
         ),
         Language("zig", "tree_sitter_zig"),
     )

@@ -48,3 +48,15 @@
 (variable_declarator name: (identifier) @name value: (object)) @namespace
 (assignment_expression left: (member_expression) @name right: (object)) @namespace
 (pair key: [(property_identifier) (string)] @name value: (object)) @namespace
+
+; Tests: it('adds', () => {}), test.only('adds', function () {}), describe('Queue', () => {}).
+(call_expression
+  function: [(identifier) @keyword (member_expression object: (identifier) @keyword)]
+  arguments: (arguments
+    . [(string) (template_string)] @name
+    [(arrow_function body: (_) @body) (function_expression body: (_) @body)])) @function
+(call_expression
+  function: [(identifier) @keyword (member_expression object: (identifier) @keyword)]
+  arguments: (arguments
+    . [(string) (template_string)] @name
+    [(arrow_function) (function_expression)])) @namespace

@@ -8,6 +8,7 @@
 (function_declaration name: (identifier) @name (function_body) @body) @function
 (secondary_constructor "constructor" @name (block) @body) @method
 (property_declaration (variable_declaration (identifier) @name) [(getter) (setter) (property_delegate)] @body) @accessor
+(property_declaration (variable_declaration (identifier) @name) (call_expression (annotated_lambda)) @body) @accessor
 
 (class_declaration name: (identifier) @name [(class_body) (enum_class_body)] @body) @class
 (class_declaration name: (identifier) @name) @class

@@ -8,6 +8,11 @@
   method: (identifier) @keyword
   arguments: (argument_list . [(simple_symbol) (string)] @name)
   block: (_) @body) @function
+; describe Queue do ... end
+(call
+  method: (identifier) @keyword
+  arguments: (argument_list . [(string) (constant) (scope_resolution)] @name)
+  block: (_)) @namespace
 
 (class name: (_) @name superclass: (_) @header) @class
 (class name: (_) @name @header) @class

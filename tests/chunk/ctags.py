@@ -10,6 +10,7 @@ symbol and covers the tag's line. Tags that are no function of their own are cou
 
     nested      inside another function, whose chunk holds it (ctags gives its scope, or our chunk is that function's)
     prototype   no body: it belongs to the outline
+    false       no function at all: what this version of ctags takes for one (`FALSE`)
 
 For languages ctags does not read (Swift, Scala, Zig) and those its version reads badly, an expression for the words
 that start a definition stands in (`REGEX`).
@@ -55,7 +56,8 @@ CTAGS: Final = {
 
 REGEX: Final = {
     "scala": re.compile(
-        r"^[ \t]*(?:@\w+(?:\([^)]*\))?\s+|[a-z]+(?:\[\w+\])?\s+)*?\bdef\s+(?P<name>[^\s\[(:=]+)", re.MULTILINE
+        r"^[ \t]*(?:@\w+(?:\([^)]*\))?\s+|[a-z]+(?:\[\w+\])?\s+)*?\bdef\s+(?P<name>\w+|`[^`]+`|[^\w\s\[(]+)",
+        re.MULTILINE,
     ),
     "swift": re.compile(
         r"^[ \t]*(?:@\w+(?:\([^)]*\))?\s+|[a-z]+(?:\(\w+\))?\s+)*?"
@@ -64,6 +66,13 @@ REGEX: Final = {
     ),
     "zig": re.compile(r"^[ \t]*(?:pub\s+|export\s+|inline\s+|noinline\s+)*fn\s+(?P<name>\w+)", re.MULTILINE),
 }
+FALSE: Final = {
+    "haskell": r"(?:class|deriving|infix[lr]?|instance|foreign|pattern)\b|.*[{,]\s*NAME\s*(?:,[\w\s,']*)?::"
+    r"|\s+NAME\s+::",
+    "java": r"\s*[A-Z][A-Z_0-9]*\s*(?:\(.*\)\s*)?\{|.*\brecord\s+NAME\b|\s*\w+\[\]\s+NAME\(\)\s+default\b",
+}
+"""Lines of tags that are no functions: words of the language and fields of records (Haskell); constants of
+enumerations, records and elements of annotations (Java)."""
 BODY: Final = {"c", "cpp", "csharp", "java", "kotlin", "php", "rust", "scala", "swift", "tsx", "typescript", "zig"}
 """Languages in which a function may have no body: the first of `{`, `=` and `;` behind its parameters tells."""
 ANONYMOUS: Final = re.compile(r"<|Anonymous(?:Function|Method)[0-9a-f]|__anon|anonymous")
@@ -140,7 +149,10 @@ def last_part(symbol: str) -> str:
 
 def named(chunk_: Chunk, tag: Tag) -> bool:
     """Return whether a chunk stands for the definition at TAG."""
-    theirs = re.sub(r"\s+", "", tag.name).strip("`'\"").replace(":", ".")
+    theirs = re.sub(r"\s+", "", tag.name)
+    if theirs[0].isidentifier():
+        theirs = theirs.replace(":", ".")
+    theirs = theirs.strip(theirs[0]) if theirs[0] in "`'\"" else theirs
     symbol = re.sub(r"\s+", "", chunk_.symbol)
     return symbol == theirs or symbol.endswith("." + theirs) or last_part(symbol) == last_part(theirs)
 
@@ -165,6 +177,11 @@ def judge(chunks: list[Chunk], text: str, lines: list[int], tag: Tag, language: 
         return "found"
     if tag.scope in FUNCTION_SCOPES:
         return "nested"
+    line = text[lines[tag.line - 1] :].partition("\n")[0]
+    if language in FALSE and re.match(FALSE[language].replace("NAME", re.escape(tag.name)), line):
+        return "false"
+    if language == "elixir" and text.count('"""', 0, lines[tag.line - 1]) % 2:  # an example in documentation
+        return "false"
     if language in BODY and not has_body(text, lines, tag):
         return "prototype"
     if any(c.kind in FUNCTIONS and indent(text, lines[tag.line - 1]) > own_indent(chunks, c) for c in covering):
@@ -202,15 +219,14 @@ def main() -> None:
                 counts[language][verdict] += 1
                 if verdict == "missed":
                     misses.append(f"{path.relative_to(arguments.repositories)}:{tag.line}: {tag.name}")
-    print("| language | by | counted | found | % | nested | prototype |")
-    print("|---|---|---:|---:|---:|---:|---:|")
+    print("| language | by | counted | found | % | nested | prototype | false |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
     for language, count in sorted(counts.items()):
         total = count["found"] + count["missed"]
         by = "expression" if language in REGEX else "ctags"
         share = f"{100 * count['found'] / total:.1f}" if total else ""
-        print(
-            f"| {language} | {by} | {total} | {count['found']} | {share} | {count['nested']} | {count['prototype']} |"
-        )
+        apart = " | ".join(str(count[reason]) for reason in ("nested", "prototype", "false"))
+        print(f"| {language} | {by} | {total} | {count['found']} | {share} | {apart} |")
     if arguments.misses:
         print(*misses, sep="\n")
     sys.exit(0)

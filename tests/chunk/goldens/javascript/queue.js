@@ -112,3 +112,17 @@ module.exports = { Queue, debounce, noop, ...exports };
 export default function () {
   return new Queue();
 }
+
+describe('Queue', () => {
+  const queue = new Queue(1);
+
+  // Even while another runs.
+  it('takes jobs', async () => {
+    await queue.push(async () => {});
+    expect(queue.length).toBe(0);
+  });
+
+  describe("when it's full", function () {
+    test.skip(`waits`, function () {});
+  });
+});

@@ -113,3 +113,10 @@ internal fun now(): Long = System.currentTimeMillis()
 fun `names may have blanks`() {
     check(Registry.find("") == null)
 }
+
+/** Refuses those who are nobody. */
+val Guard = createPlugin("Guard", ::Configuration) {
+    onCall { call ->
+        require(call.session != Session.ANONYMOUS)
+    }
+}

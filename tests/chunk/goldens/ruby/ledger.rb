@@ -107,3 +107,16 @@ end
 def main
   puts Accounting::Ledger.new.to_a
 end
+
+RSpec.describe Accounting::Ledger do
+  subject(:ledger) { described_class.new }
+
+  describe "#<<" do
+    it "keeps the entry" do
+      ledger << entry
+      expect(ledger.entries).to eq [entry]
+    end
+
+    it { is_expected.to be_balanced }
+  end
+end
