@@ -38,8 +38,8 @@ _BATCH_FILES: Final = 64
 _POOL_BYTES: Final = 2_000_000
 _POOL_FILES: Final = 300
 """From here on a pool repays its start of about half a second."""
-_MOST_WORKERS: Final = 4
-"""Beyond this the writing process, which encodes, is the bottleneck; each worker takes about 100 MB."""
+_MOST_WORKERS: Final = 2
+"""Two keep the process that encodes and writes busy; each takes about 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)

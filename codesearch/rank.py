@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 OFFSET: Final = 10
-"""How much the first ranks stand out. 60, of the literature, is for fusing many long runs; here are two short ones."""
+"""How much the first ranks stand out. 60, of the literature, is for many long runs; here are a few short ones."""
 
-FILE_CHUNKS: Final = 3
+FILE_CHUNKS: Final = 5
 """Chunks that speak for their file in a search; if all did, long files would win by their length."""
 
 

@@ -1,15 +1,17 @@
-"""From a question to hits: the nearest chunks by meaning, the matching ones by their words, ranked, with their text.
+"""From a question to hits: the nearest chunks, the matching ones, the ones so called, ranked, with their text.
 
 Search reads one Snapshot of an index and knows nothing of how it is written. The nearest chunks are exact, over the
-mirror in memory; the matching ones are LanceDB's, by its own statistics. The index holds no source, so what a hit says
-is read from its file, when the ranking is done.
+mirror in memory; the matching ones are LanceDB's, by its own statistics; all of these are then looked at by name,
+because what a thing is called (its path and symbol) says more than any line of it. The index holds no source, so what
+a hit says is read from its file, when the ranking is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +24,7 @@ from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
 from codesearch.rank import Candidate, Ranked, rank
 from codesearch.settings import Settings
-from codesearch.text import query_terms
+from codesearch.text import query_terms, terms
 from codesearch.types import Encoder, Hit, Kind
 
 if TYPE_CHECKING:
@@ -102,6 +104,8 @@ def search(
         found["dense"] = _nearest(snapshot, query, mask)
     if mode is not Mode.DENSE:
         found["text"] = _matching(snapshot, query, mask)
+    if mode is Mode.FUSED:
+        found["name"] = _called(snapshot, query, {*found["dense"], *found["text"]})
     return [_hit(mirror, ranked) for ranked in rank(found)[:limit]]
 
 
@@ -144,10 +148,10 @@ def _nearest(snapshot: Snapshot, query: str, mask: NDArray[np.bool_] | None) -> 
 
 def _matching(snapshot: Snapshot, query: str, mask: NDArray[np.bool_] | None) -> list[Candidate]:
     mirror = snapshot.mirror
-    terms = query_terms(query)
+    wanted = query_terms(query)
     limit = DEPTH
     while True:
-        row_ids, scores = snapshot.store.matching(terms, limit)
+        row_ids, scores = snapshot.store.matching(wanted, limit)
         exhausted = len(row_ids) < limit
         positions = mirror.positions(row_ids)
         if mask is not None:
@@ -156,6 +160,23 @@ def _matching(snapshot: Snapshot, query: str, mask: NDArray[np.bool_] | None) ->
         if exhausted or len(positions) >= DEPTH:
             return _ordered(mirror, positions[:DEPTH], scores[:DEPTH])
         limit *= _DEEPER
+
+
+def _called(snapshot: Snapshot, query: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return those of CANDIDATES whose path or symbol holds a term of QUERY, best first.
+
+    A term counts by how rare it is in the index, and a long name, of which much is not asked for, for less.
+    """
+    wanted = frozenset(query_terms(query))
+    total = len(snapshot.mirror)
+    rarity = {t: log(1 + total / chunks) for t, (chunks, _) in snapshot.manifest.frequencies(wanted).items()}
+    scored = []
+    for candidate in candidates:
+        name = frozenset(terms(f"{candidate.path} {snapshot.mirror.symbols[candidate.key]}"))
+        if asked := name & rarity.keys():
+            score = sum(rarity[term] for term in sorted(asked)) / sqrt(len(name))
+            scored.append((-score, candidate.path, candidate.line, candidate.key))
+    return [Candidate(key, path, line) for _, path, line, key in sorted(scored)]
 
 
 def _ordered(mirror: Mirror, positions: NDArray[np.intp], scores: NDArray[np.float32]) -> list[Candidate]:

@@ -103,6 +103,7 @@ class Store:
         self._folder = folder
         self._index = folder.parent.parent
         self.dimensions = dimensions
+        self._has_index = False
 
     @classmethod
     def create(cls, folder: Path, dimensions: int) -> Self:
@@ -211,7 +212,9 @@ class Store:
             self._table.optimize(cleanup_older_than=_RETENTION if readers else timedelta(0), delete_unverified=True)
 
     def _indexed(self) -> bool:
-        return any(index.name == _TERMS_INDEX for index in self._table.list_indices())
+        if not self._has_index:  # asked once a store; asking takes most of a millisecond
+            self._has_index = any(index.name == _TERMS_INDEX for index in self._table.list_indices())
+        return self._has_index
 
     # Reading.
 

@@ -90,7 +90,9 @@ def test_hits_have_the_text_of_their_lines_and_reasons_that_add_up(workspace: Wo
     assert answer.state is Stale.FRESH
     for hit in answer.hits:
         assert hit.score == pytest.approx(sum(worth for _, worth in hit.reasons))
-        assert {name for name, _ in hit.reasons} <= {"dense", "text", "dense file", "text file"}
+        assert {name for name, _ in hit.reasons} <= {
+            f"{search}{file}" for search in ("dense", "text", "name") for file in ("", " file")
+        }
 
 
 def test_a_file_that_changed_under_the_search_makes_the_answer_stale(tmp_path: Path) -> None:
