@@ -13,14 +13,14 @@ class PretrainConfig:
     """Size of the tokenizer's vocabulary."""
     dimensions: int = 256
     seed: int = 0
-    steps: int = 12_000
+    steps: int = 3000
     batch: int = 1024
     """Pairs a step; each is every other one's negative."""
     repositories_a_batch: int = 16
     """A batch is drawn from few repositories: telling neighbours apart is what search within one repository needs."""
-    rate: float = 5e-3
+    rate: float = 1e-3
     """Adam's peak learning rate; linear warm-up over 2 % of the steps, then linear to zero."""
-    weight_rate: float = 5e-2
+    weight_rate: float = 1e-2
     """The same for the pieces' log-weights, which are few and move further."""
     temperature: float = 0.05
     doc_share: float = 0.5
