@@ -197,36 +197,36 @@ def main() -> None:
     parser.add_argument("--language")
     parser.add_argument("--misses", action="store_true")
     arguments = parser.parse_args()
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     misses: list[str] = []
     for row in json.loads(arguments.table.read_text()):
-        family = {"typescript": {"typescript", "tsx"}}.get(row["language"], {row["language"]})
-        if arguments.language and arguments.language not in family:
+        if arguments.language not in (None, row["language"]):
             continue
         folder = arguments.repositories / row["name"]
+        repository = f"{row['github']}@{row['revision'][:12]}"
         for path in sorted((folder / row.get("root", "")).rglob("*")):
             if not path.is_file() or path.is_symlink() or ".git" in path.relative_to(folder).parts:
                 continue
             data = path.read_bytes()
             language = language_of(path.name, data[:4096])
-            if language not in family:
+            if language != row["language"]:
                 continue
             text = decode(data)
             chunks = chunk(path.name, text, language)
             lines = [0, *(match.end() for match in re.finditer("\n", text))]
             for tag in tags_of(path, language, text):
                 verdict = judge(chunks, text, lines, tag, language)
-                counts[language][verdict] += 1
+                counts[language, repository][verdict] += 1
                 if verdict == "missed":
                     misses.append(f"{path.relative_to(arguments.repositories)}:{tag.line}: {tag.name}")
-    print("| language | by | counted | found | % | nested | prototype | false |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
-    for language, count in sorted(counts.items()):
+    print("| language | repository | by | counted | found | % | nested | prototype | false |")
+    print("|---|---|---|---:|---:|---:|---:|---:|---:|")
+    for (language, repository), count in sorted(counts.items()):
         total = count["found"] + count["missed"]
         by = "expression" if language in REGEX else "ctags"
         share = f"{100 * count['found'] / total:.1f}" if total else ""
         apart = " | ".join(str(count[reason]) for reason in ("nested", "prototype", "false"))
-        print(f"| {language} | {by} | {total} | {count['found']} | {share} | {apart} |")
+        print(f"| {language} | {repository} | {by} | {total} | {count['found']} | {share} | {apart} |")
     if arguments.misses:
         print(*misses, sep="\n")
     sys.exit(0)
