@@ -29,10 +29,11 @@ from codesearch.types import Chunk, Kind, Span
 if TYPE_CHECKING:
     import tree_sitter
 
-CHUNKER_VERSION: Final = 1
+CHUNKER_VERSION: Final = 2
 """Raised when the same file would be cut or named otherwise; makes an index stale (reason CHUNKER).
 
 1. Functions, class outlines, left-over code, Markdown sections, plain windows.
+2. Macros in the place of specifiers (C, C++) and soft keywords that begin a statement (Kotlin) hide no function.
 """
 
 TIME_LIMIT: Final = 4.0
@@ -326,8 +327,8 @@ def _visible(data: bytes, language: Language) -> bytes:
         data = data.translate(_ASCII)
     if b"\r" in data:
         data = _RETURN.sub(b" \n", data)
-    if language.hidden is not None:
-        data = language.hidden.sub(lambda match: b"-" * len(match[0]), data)
+    for hidden in language.hidden:
+        data = hidden.sub(lambda match: match[0][: -len(match[1])] + language.mask * len(match[1]), data)
     return data
 
 

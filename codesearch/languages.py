@@ -61,8 +61,10 @@ class Language:
     """Replacements that turn a name as written into a qualified name with dots."""
     docstring: re.Pattern[str] | None = None
     """Matches the documentation at the beginning of a body; its one group that takes part is the text."""
-    hidden: re.Pattern[bytes] | None = None
-    """What the parser does not see, because its grammar would misread what is around it: dashes stand there instead."""
+    hidden: tuple[re.Pattern[bytes], ...] = ()
+    """What the parser does not see, because its grammar would misread what is around it: the one group, at the end."""
+    mask: bytes = b" "
+    """What stands there instead, for each byte."""
     clauses: bool = False
     """Neighbouring functions of one name are clauses of one function."""
 
@@ -79,6 +81,13 @@ _JAVASCRIPT_NAMES: Final = (
 )
 _DECLARATOR: Final = (re.compile(r"^\(\**\s*(\w+)\s*\(.*$", re.DOTALL), r"\1")
 """The name in `(*pick(int how))`."""
+_MACROS: Final = (
+    re.compile(
+        rb"\b([A-Z][A-Z0-9_]*(?:INLINE|CONSTEXPR|API|EXPORT|DEPRECATED|NODISCARD)\d*)\b(?=[ \t]+[A-Za-z_~:])",
+    ),
+    re.compile(rb"\)(?:[ \t]+const)?[ \t]+([A-Z][A-Z0-9_]{2,}(?:\([^()\n]*\))?)(?=\s*\{)"),
+)
+"""Macros for specifiers before, or attributes behind, a declaration: without them it is one."""
 _TESTS: Final = frozenset({"it", "test", "specify", "example", "scenario"})
 _TEST_GROUPS: Final = frozenset({"describe", "context", "suite", "feature", "group"})
 _JAVASCRIPT_KEYWORDS: Final = {"function": _TESTS, "namespace": _TEST_GROUPS}
@@ -87,12 +96,13 @@ LANGUAGES: Final[Mapping[str, Language]] = {
     language.name: language
     for language in (
         Language("bash", "tree_sitter_bash", comments=("#",)),
-        Language("c", "tree_sitter_c", renames=(_DECLARATOR,)),
+        Language("c", "tree_sitter_c", renames=(_DECLARATOR,), hidden=_MACROS),
         Language(
             "cpp",
             "tree_sitter_cpp",
             queries=("c", "cpp"),
             renames=(_DECLARATOR, (re.compile(r"\boperator\s+([^()]+?)\s*\(.*$", re.DOTALL), r"operator \1")),
+            hidden=_MACROS,
         ),
         Language("csharp", "tree_sitter_c_sharp"),
         Language(
@@ -117,9 +127,12 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             comments=("--", "{-"),
             renames=((re.compile(r"^\((.*)\)$"), r"\1"),),
             # The grammar takes all from #else to #endif for one token.
-            hidden=re.compile(
-                rb"^#[ \t]*(?:if|ifdef|ifndef|else|elif|endif|define|undef|include|error)\b.*$", re.MULTILINE
+            hidden=(
+                re.compile(
+                    rb"^(#[ \t]*(?:if|ifdef|ifndef|else|elif|endif|define|undef|include|error)\b.*)$", re.MULTILINE
+                ),
             ),
+            mask=b"-",
             clauses=True,
         ),
         Language("java", "tree_sitter_java"),
@@ -130,7 +143,19 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             renames=_JAVASCRIPT_NAMES,
             keywords=_JAVASCRIPT_KEYWORDS,
         ),
-        Language("kotlin", "tree_sitter_kotlin"),
+        Language(
+            "kotlin",
+            "tree_sitter_kotlin",
+            # The grammar takes a line of `in1.close()` for more of the line above, for it begins with `in`, and `get {`
+            # and `open = true` for a getter and a modifier.
+            hidden=(
+                re.compile(
+                    rb"\n[ \t]*((?:in|as|by|else|where|get|set)[\d_]\w*|(?:get|set)(?=[ \t]*(?:\{|\(\"))"
+                    rb"|(?:open|data|inner|value|inline|internal)(?=[ \t]*=[^=]))"
+                ),
+            ),
+            mask=b"x",
+        ),
         Language("lua", "tree_sitter_lua", comments=("--",), renames=((re.compile(r"""\[["'](.*)["']\]"""), r".\1"),)),
         Language("php", "tree_sitter_php", "language_php", comments=("//", "/*", "*", "#")),
         Language("python", "tree_sitter_python", comments=("#",), docstring=_PYTHON_DOCSTRING),

@@ -8,6 +8,8 @@
     (pointer_declarator declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name)))
   ]
   body: (_) @body) @function
+; TEST(ring_wraps) { ... }, whose name is the argument.
+(function_definition declarator: (parenthesized_declarator (identifier) @name) body: (_) @body) @function
 (preproc_function_def name: (_) @name) @accessor
 
 (struct_specifier name: (_) @name body: (_) @body) @class

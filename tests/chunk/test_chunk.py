@@ -131,6 +131,25 @@ def test_non_ascii_text_keeps_names_and_lines_right() -> None:
     assert (found.symbol, found.signature, found.doc, found.span.start_line) == ("größe", "def größe(ä)", "größer", 11)
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "symbols"),
+    [
+        ("c", "TEST(ring_wraps) {\n  return 0;\n}\n", ["ring_wraps"]),
+        ("cpp", "LIB_INLINE log::level get_level() {\n  return level;\n}\n", ["get_level"]),
+        ("cpp", "int Store::read() LOCKS_EXCLUDED(mutex_) {\n  return 1;\n}\n", ["Store.read"]),
+        (
+            "kotlin",
+            "fun copy() {\n  val in1 = open()\n  in1.close()\n}\n\nfun next() {\n  val a = b\n  get {\n  }\n}\n",
+            ["copy", "next"],
+        ),
+        ("kotlin", "class A {\n  fun f() {\n    lock {\n      open = true\n    }\n  }\n}\n", ["A", "A.f"]),
+    ],
+)
+def test_what_a_grammar_misreads_hides_no_function(language: str, text: str, symbols: list[str]) -> None:
+    """Macros in the place of specifiers, and Kotlin's soft keywords at the beginning of a statement."""
+    assert [c.symbol for c in chunk("file", text, language)] == symbols
+
+
 def test_an_empty_file_has_no_chunks() -> None:
     assert chunk("empty.py", "") == []
 
