@@ -392,6 +392,15 @@ def _nest(
             body = captures["header"][0].end_byte if "header" in captures else -1
         # `f = function f() {}`, `typedef struct s {} s`: the name it is known by is the outer one.
         twice = body >= 0 and body == around.body
+        names = [around.name] if around.name else []
+        for part in ("owner", "name"):
+            if part in captures:
+                node = captures[part][0]
+                written = source.slice(node.start_byte, min(node.end_byte, node.start_byte + _SIGNATURE))
+                names.append(_name(written, language))
+        name = ".".join(filter(None, names))
+        if twice and around.parent is not None and around.name == around.parent.name:
+            around.name = name  # `module.exports = function f() {}`: the outer says nothing
         if one_line or twice or around.depth >= _DEPTH:
             continue
         elder = around.children[-1] if around.children else None
@@ -400,13 +409,6 @@ def _nest(
         high = min(source.piece_at(max(start, end - 1)) + 1, around.high)
         if head >= high:  # shares its lines with the definition before it, which names them
             continue
-        names = [around.name] if around.name else []
-        for part in ("owner", "name"):
-            if part in captures:
-                node = captures[part][0]
-                written = source.slice(node.start_byte, min(node.end_byte, node.start_byte + _SIGNATURE))
-                names.append(_name(written, language))
-        name = ".".join(filter(None, names))
         low, own_leads = _leading(source, leads, lead_starts, start, floor)
         if elder and language.clauses and elder.name == name and elder.what == item.what == "function":
             documented = any(_ATTRIBUTE_DOC.match(source.slice(*lead)) for lead in own_leads)

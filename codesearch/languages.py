@@ -151,7 +151,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
             hidden=(
                 re.compile(
                     rb"\n[ \t]*((?:in|as|by|else|where|get|set)[\d_]\w*|(?:get|set)(?=[ \t]*(?:\{|\(\"))"
-                    rb"|(?:open|data|inner|value|inline|internal)(?=[ \t]*=[^=]))"
+                    rb"|(?:get|set|open|data|inner|value|inline|internal)(?=[ \t]*=[^=]))"
                 ),
             ),
             mask=b"x",

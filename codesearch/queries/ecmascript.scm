@@ -27,6 +27,7 @@
     (generator_function body: (_) @body)
     (arrow_function body: (_) @body)
   ]) @function
+(assignment_expression right: (function_expression name: (identifier) @name body: (_) @body) @function)
 (pair
   key: [(property_identifier) (string)] @name
   value: [(function_expression body: (_) @body) (arrow_function body: (_) @body)]) @function

@@ -166,7 +166,9 @@ def named(chunk_: Chunk, tag: Tag) -> bool:
         theirs = theirs.replace(":", ".")
     theirs = theirs.strip(theirs[0]) if theirs[0] in "`'\"" else theirs
     symbol = re.sub(r"\s+", "", chunk_.symbol)
-    if chunk_.language == "csharp":
+    if chunk_.language == "lua":  # ["key"] = function
+        theirs = re.sub(r"^\[([\"']?)(.*)\1\]$", r"\2", theirs)
+    elif chunk_.language == "csharp":
         theirs = theirs.removeprefix("operator")
     elif chunk_.language == "javascript":  # ctags leaves the mark of private methods out
         symbol = symbol.replace("#", "")

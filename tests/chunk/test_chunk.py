@@ -142,11 +142,12 @@ def test_non_ascii_text_keeps_names_and_lines_right() -> None:
             "fun copy() {\n  val in1 = open()\n  in1.close()\n}\n\nfun next() {\n  val a = b\n  get {\n  }\n}\n",
             ["copy", "next"],
         ),
+        ("javascript", "module.exports = function parse(text) {\n  return text;\n};\n", ["parse"]),
         ("kotlin", "class A {\n  fun f() {\n    lock {\n      open = true\n    }\n  }\n}\n", ["A", "A.f"]),
     ],
 )
-def test_what_a_grammar_misreads_hides_no_function(language: str, text: str, symbols: list[str]) -> None:
-    """Macros in the place of specifiers, and Kotlin's soft keywords at the beginning of a statement."""
+def test_what_grammars_misread_hides_no_function(language: str, text: str, symbols: list[str]) -> None:
+    """Macros for specifiers, soft keywords that begin a statement, a name only on the inner side of an assignment."""
     assert [c.symbol for c in chunk("file", text, language)] == symbols
 
 
