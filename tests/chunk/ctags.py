@@ -3,7 +3,7 @@
     python tests/chunk/ctags.py REPOSITORIES TABLE.json [--language NAME] [--misses]
 
 REPOSITORIES is a folder of checkouts. TABLE is a list of objects with `name` (a folder in it), `github` and `revision`
-(what it holds), `language` (ours) and optionally `root` (a folder in it, measured instead of the whole). `CTAGS.md` says
+(what it holds), `language` (ours) and optionally `root` (a folder in it, measured alone). `CTAGS.md` says
 how to lay them out, and what came of it.
 
 A function or method that ctags finds, with a body, is *found* when one of our chunks has its name at the end of its
