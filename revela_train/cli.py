@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from codesearch.cli.visible import visible
+from codesearch.errors import CodesearchError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Train retrievers for codesearch.")
-
-
-@app.callback()
-def _commands() -> None:
-    """Keep `pretrain` a command of its own."""
 
 
 @app.command()
@@ -38,6 +38,41 @@ def pretrain(
     command = shlex.join(["revela-train", *sys.argv[1:]])
     bundle = run(sources, measured or [], work, out, config, lambda line: console.print(line, highlight=False), command)
     console.print(f"{bundle.folder}: fingerprint {bundle.fingerprint}", highlight=False)
+
+
+@app.command()
+def reference(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of the authors' numbers; revela_train/reference.py says what is in them."),
+    ],
+    v_norm: Annotated[
+        bool | None,
+        typer.Option("--v-norm/--no-v-norm", help="Whether V-normalisation was on; without it, the file's name says."),
+    ] = None,
+) -> None:
+    """Print how far in-batch attention is from the published implementation.
+
+    Exits with 0 where all agree to 1e-4, with 1 where a quantity does not, with 2 where a file can not be read.
+    """
+    from revela_train.reference import differences
+
+    table = Table("file", "quantity", Column("largest difference", justify="right"), "tolerance 1e-4")
+    code = 0
+    for file in files:
+        try:
+            found = differences(file, v_norm)
+        except CodesearchError as error:
+            print("revela-train:", "\n".join(map(visible, str(error).splitlines())), file=sys.stderr)
+            code = 2
+            continue
+        for difference in found:
+            verdict = "within" if difference.agrees else "above"
+            table.add_row(Text(visible(file.name)), difference.quantity, f"{difference.largest:.1e}", verdict)
+            code = max(code, 0 if difference.agrees else 1)
+    if table.rows:
+        Console().print(table)
+    raise typer.Exit(code)
 
 
 def main() -> None:
