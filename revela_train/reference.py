@@ -62,11 +62,11 @@ def differences(path: Path, v_norm: bool | None = None) -> list[Difference]:
     The files do not say whether V-normalisation was on: V_NORM does, or else `vnorm` or `plain` in the file's name.
     Raises UsageError for a file that is no such reference.
     """
+    arrays = _load(path)
     if v_norm is None:
         if ("vnorm" in path.stem) == ("plain" in path.stem):
             raise UsageError(f"{path}: its name says neither plain nor vnorm; add --v-norm or --no-v-norm")
         v_norm = "vnorm" in path.stem
-    arrays = _load(path)
     try:
         theirs = {key: torch.from_numpy(array) for key, array in arrays.items() if key != "config"}
         lm = _model(bytes(arrays["config"]), theirs)

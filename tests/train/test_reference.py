@@ -83,7 +83,7 @@ def test_reference_refuses_bad_files_says_why_and_unpickles_nothing(tmp_path: Pa
         "single_plain.npy": "one array",
         "cut_plain.npz": "damaged",
         "empty_plain.npz": "damaged",
-        "missing_plain.npz": "no such file",
+        "missing.npz": "no such file",
     }
     for name, reason in reasons.items():
         code, out, err = run(tmp_path / name)
