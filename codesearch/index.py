@@ -409,14 +409,16 @@ class _Writer:
                 self._open = Store.create(self._generation.store, self._bundle.description.dimensions)
         return self._open
 
-    def _vectors(self, rows: list[Row], documents: list[str], had: Any) -> tuple[NDArray[np.float16], int]:
-        """Return the vectors of ROWS, shape (rows, dimensions), and how many had to be encoded."""
+    def _vectors(self, rows: list[Row], documents: list[str], had: Any) -> tuple[NDArray[np.int8], int]:
+        """Return the stored vectors of ROWS, shape (rows, dimensions), and how many had to be encoded."""
         import numpy as np
+
+        from codesearch.store import packed
 
         if self._older is not None:
             had = self._older.of_files({row.path for row in rows})
         kept = {key: vector for chunks in had.values() for key, _, vector in chunks}
-        vectors = np.zeros((len(rows), self._bundle.description.dimensions), np.float16)
+        vectors = np.zeros((len(rows), self._bundle.description.dimensions), np.int8)
         missing = []
         for i, row in enumerate(rows):
             if (vector := kept.get(row.digest)) is None:
@@ -425,7 +427,7 @@ class _Writer:
                 vectors[i] = vector
         for start in range(0, len(missing), _ENCODE):
             some = missing[start : start + _ENCODE]
-            vectors[some] = self._encode([documents[i] for i in some])
+            vectors[some] = packed(self._encode([documents[i] for i in some]))
         return vectors, len(missing)
 
     def _encode(self, documents: list[str]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """The trainer, from sources to a bundle that search loads: what stays out, what is learnt, what a resumed run gives."""
 
 import json
+import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
@@ -148,4 +149,9 @@ def test_development_repositories_are_not_trained_on(sources: Path, tmp_path: Pa
     assert asked
     sampler = PairSampler(pieces, SMALL, np.flatnonzero(~development_rows(pieces)))
     assert not asked & set(pieces.repository[np.concatenate([sampler(i).body for i in range(5)])].tolist())
-    assert "transformers" not in sys.modules
+
+
+def test_pretraining_does_without_transformers() -> None:
+    """Its import takes seconds, and a static retriever needs nothing of it."""
+    code = "import sys, revela_train.pretrain; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
