@@ -2,6 +2,8 @@
 
 Opening one is cheap. What is heavy (LanceDB takes over a second to import, the model a tenth) loads when first needed,
 then stays, so a long-lived process answers in milliseconds and picks up what others have indexed meanwhile.
+
+Indexing cuts files in processes that are spawned: a script that does it needs its `if __name__ == "__main__":`.
 """
 
 from __future__ import annotations

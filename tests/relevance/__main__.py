@@ -205,7 +205,6 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these repositories")
     parser.add_argument("--scope", choices=SCOPES, default="root", help="index each root, or the whole checkout")
     parser.add_argument("--mode", choices=MODES, default="fused", help="which search answers (codesearch ask --mode)")
-    parser.add_argument("--bundle", type=Path, help="model folder, instead of the one that ships")
     parser.add_argument("--indexes", type=Path, help="keep the indexes here, for the next run, instead of nowhere")
     parser.add_argument("--run", type=Path, help="also write every answer here, JSON Lines")
     parser.add_argument("--keep", action="store_true", help="write the figures to tests/relevance/results/")
@@ -227,14 +226,15 @@ def main() -> None:
     if given.run:
         given.run.write_text("".join(f"{answer.as_line()}\n" for answer in answers), encoding="utf-8")
     if given.keep:
-        bundle = load(given.bundle or base_bundle())
+        bundle = load(base_bundle())
+        options = [*given.names, "--scope", given.scope, "--mode", given.mode]
         about = {
             "commit": commit(),
             "date": datetime.now(UTC).date().isoformat(),
             "scope": given.scope,
             "mode": given.mode,
             "bundle": {"name": bundle.description.name, "fingerprint": bundle.fingerprint},
-            "command": shlex.join(["python", "-m", "tests.relevance", "JUDGEMENTS", "REPOSITORIES", *sys.argv[3:]]),
+            "command": shlex.join(["python", "-m", "tests.relevance", "JUDGEMENTS", "REPOSITORIES", *options]),
             "seconds": round(time.perf_counter() - started),
         }
         print(f"kept in {keep(figures, about).relative_to(CHECKOUT)}", file=sys.stderr)
