@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.relevance.__main__ import CHECKOUT
+from tests.relevance.harness import CHECKOUT
 
 
 def test_a_run_prints_and_writes_what_was_found(tmp_path: Path) -> None:
