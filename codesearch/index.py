@@ -375,7 +375,7 @@ class _Writer:
         store = self._store() if rows or (replaced and not self._fresh) else None
         had = store.of_files(replaced) if store is not None and not self._fresh else {}
         for chunks in had.values():
-            self._counts.count((terms.split(" ") for _, terms, _ in chunks), -1)
+            self._counts.count((terms.split() for _, terms, _ in chunks), -1)
         encoded = 0
         if store is not None:
             vectors, encoded = self._vectors(rows, [text for file in changed for text in file.documents], had)

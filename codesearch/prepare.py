@@ -25,7 +25,7 @@ from codesearch.chunk import CHUNKER_VERSION, chunk, decode
 from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
 from codesearch.settings import Settings
-from codesearch.text import TEXT_VERSION, content_hash, document, terms
+from codesearch.text import TEXT_VERSION, content_hash, document, joined, terms
 from codesearch.types import Row
 from codesearch.why import Why
 
@@ -119,7 +119,7 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
                 piece.span.start_line,
                 piece.span.end_line,
                 piece.part,
-                " ".join(its_terms),
+                joined(its_terms),
             )
         )
     prepared.length = counts.count(all_terms)

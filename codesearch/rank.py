@@ -1,78 +1,115 @@
-"""Candidates in, a ranking out: what several searches found becomes one list, and everything in it can say why.
+"""Evidence in, a ranking out: one table of weights, a sum for every chunk, and a page that is not all one file.
 
-Searches score on scales that can not be compared (a cosine, BM25), so ranks are fused: a candidate at rank r of a
-search, from 0, is worth 1 / (OFFSET + r). Each sum is kept as named `reasons`, which add up to the score.
-
-What people ask for is seldom in one function: a file that a search finds three times is a better answer than one that
-it finds once, and one function may have the meaning where another has the words. So each candidate also has what its
-file is worth to each search.
-
-Then one file must not fill the page: the best chunk of each file first, the other chunks after them.
+The sum is linear, so it can be explained: each part of it has a name, and `ask --explain` prints the parts that were
+really added. The weights were fitted on judged questions by `python -m tests.relevance.fit`, which also says how they
+do on repositories that they were not fitted to; they know no language, repository or question.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-OFFSET: Final = 10
-"""How much the first ranks stand out. 60, of the literature, is for many long runs; here are a few short ones."""
+import numpy as np
 
-FILE_CHUNKS: Final = 5
-"""Chunks that speak for their file in a search; if all did, long files would win by their length."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
+    from numpy.typing import NDArray
 
-class Candidate(NamedTuple):
-    """A chunk that a search found: what telling it from others and ordering it needs."""
-
-    key: int
-    """Whatever the caller knows it by."""
-    path: str
-    line: int
-    """Where it starts in its file."""
+    from codesearch.evidence import Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A candidate with its score and the named reasons that add up to it."""
+class Weight(NamedTuple):
+    """What one kind of evidence is worth, and why it is worth anything."""
 
-    candidate: Candidate
-    score: float
-    reasons: tuple[tuple[str, float], ...]
+    value: float
+    reason: str
 
 
-def rank(found: Mapping[str, Sequence[Candidate]]) -> list[Ranked]:
-    """Return every candidate once, best first, for what each search FOUND, best first, by the search's name."""
-    reasons: defaultdict[Candidate, list[tuple[str, float]]] = defaultdict(list)
-    of_file: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
-    for search, candidates in found.items():
-        in_file: defaultdict[str, list[float]] = defaultdict(list)
-        for r, candidate in enumerate(candidates):
-            worth = 1 / (OFFSET + r)
-            reasons[candidate].append((search, worth))
-            in_file[candidate.path].append(worth)
-        if len(found) == 1:
-            break  # one search alone keeps its own order, so that it can be measured
-        for path, worths in in_file.items():
-            of_file[path].append((f"{search} file", sum(worths[:FILE_CHUNKS])))
-    ranked = [_ranked(candidate, (*own, *of_file[candidate.path])) for candidate, own in reasons.items()]
-    # Place breaks ties, so that an index grown file by file answers as one built afresh does.
-    ranked.sort(key=lambda r: (-r.score, r.candidate.path, r.candidate.line, r.candidate.key))
-    return spread(ranked)
+CHUNK: Final[Mapping[str, Weight]] = {
+    "nearest": Weight(0.79, "its vector is near the question's"),
+    "words": Weight(1.65, "it has the question's words, the rare ones above all"),
+    "definition": Weight(1.12, "it defines the name that is the question"),
+    "continuation": Weight(0.40, "it is within a long definition, where the work is done"),
+    "line": Weight(3.00, "the question names a line of it, as a stack trace does"),
+}
+"""What speaks for a chunk."""
+
+FILE: Final[Mapping[str, Weight]] = {
+    "meaning": Weight(1.48, "what it is about as a whole is near the question"),
+    "near chunks": Weight(1.36, "several of its chunks are near the question"),
+    "words": Weight(0.57, "it has the question's words, the rare ones above all"),
+    "coverage": Weight(0.61, "it has many of the question's words at least once"),
+    "opening": Weight(0.58, "its beginning, where its subject is said, has the question's words"),
+    "phrase": Weight(0.79, "it has a name made of neighbouring words of the question"),
+    "file name": Weight(0.88, "its name says much of the question"),
+    "whole file name": Weight(1.60, "the question says all of its name"),
+    "named word": Weight(0.34, "its name is a word of the question"),
+    "folder": Weight(0.84, "the question says its folder's name"),
+    "names": Weight(1.35, "its path and definitions are called what the question says"),
+    "identifiers": Weight(0.83, "it defines the identifiers that the question mentions"),
+    "defines": Weight(1.13, "it defines the name that is the question"),
+    "path": Weight(3.00, "the question names it, as a stack trace does"),
+    "size": Weight(0.51, "much of the repository is in it (by the logarithm of its chunks)"),
+    "index": Weight(0.45, "it stands for its folder"),
+    "test": Weight(-3.25, "it tests what is looked for, and tests were not asked for"),
+    "example": Weight(-1.53, "it uses what is looked for, and examples were not asked for"),
+    "documentation": Weight(-2.41, "it tells of what is looked for, and documentation was not asked for"),
+    "internal": Weight(-0.92, "it is kept for compatibility, or marked as a detail"),
+}
+"""What speaks for a file, and so for each of its chunks."""
+
+MORE: Final = Weight(-4.0, "better chunks of its file come before it")
+"""For each of them: a page is for finding the place, so a file's second chunk must be much better than another file."""
+
+VECTORS: Final = frozenset({("chunk", "nearest"), ("file", "meaning"), ("file", "near chunks")})
+"""The evidence that comes of vectors."""
+
+_DECIMALS: Final = 6
+"""Scores are compared to so many; what differs less is a matter of rounding in the matrix product."""
 
 
-def spread(ranked: Sequence[Ranked]) -> list[Ranked]:
-    """Return RANKED, best first, with the best of each file before all that are not the best of theirs."""
-    seen: set[str] = set()
-    first: list[Ranked] = []
-    later: list[Ranked] = []
-    for one in ranked:
-        (later if one.candidate.path in seen else first).append(one)
-        seen.add(one.candidate.path)
-    return first + later
+def totals(
+    evidence: Evidence, chunk: Mapping[str, Weight] = CHUNK, file: Mapping[str, Weight] = FILE
+) -> NDArray[np.float64]:
+    """Return the sum of what speaks for each chunk, shape (chunks,), before anything is said of the page."""
+    of_chunk, of_file = np.zeros(len(evidence.positions)), np.zeros(len(evidence.files))
+    for name, weight in chunk.items():
+        of_chunk += weight.value * evidence.of_chunk[name]
+    for name, weight in file.items():
+        of_file += weight.value * evidence.of_file[name]
+    return np.round(of_chunk + of_file[evidence.file_of], _DECIMALS)
 
 
-def _ranked(candidate: Candidate, reasons: tuple[tuple[str, float], ...]) -> Ranked:
-    return Ranked(candidate, sum(worth for _, worth in reasons), reasons)
+def page(
+    scores: NDArray[np.float64], file_of: NDArray[np.intp], more: float = MORE.value
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the chunks in the order of a page, and for each how many of its file stand before it.
+
+    A chunk is held back by MORE for each better chunk of its file. Where that leaves two the same, they keep the order
+    in which they came.
+    """
+    order = np.lexsort((-scores, file_of))
+    sorted_files = file_of[order]
+    first = np.searchsorted(sorted_files, sorted_files)
+    before = np.empty(len(scores), np.intp)
+    before[order] = np.arange(len(scores)) - first
+    place = np.argsort(-np.round(scores + more * before, _DECIMALS), kind="stable")
+    return place, before[place]
+
+
+def reasons(
+    evidence: Evidence,
+    at: int,
+    before: int,
+    chunk: Mapping[str, Weight] = CHUNK,
+    file: Mapping[str, Weight] = FILE,
+) -> tuple[tuple[str, float], ...]:
+    """Return the parts of the score of the chunk AT, with BEFORE better chunks of its file, as they are added up."""
+    its_file = evidence.file_of[at]
+    parts = [(name, weight.value * float(evidence.of_chunk[name][at])) for name, weight in chunk.items()]
+    parts += [
+        (f"file: {name}", weight.value * float(evidence.of_file[name][its_file])) for name, weight in file.items()
+    ]
+    parts.append(("more of its file", MORE.value * before))
+    return tuple((name, value) for name, value in parts if value)

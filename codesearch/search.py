@@ -1,17 +1,17 @@
 """From a question to hits: the nearest chunks, the matching ones, the ones so called, ranked, with their text.
 
 Search reads one Snapshot of an index and knows nothing of how it is written. The nearest chunks are exact, over the
-mirror in memory; the matching ones are LanceDB's, by its own statistics; all of these are then looked at by name,
-because what a thing is called (its path and symbol) says more than any line of it. The index holds no source, so what
-a hit says is read from its file, when the ranking is done.
+mirror in memory; the matching ones are LanceDB's, by its own statistics. Both only choose the files that are looked at;
+what speaks for each of their chunks is worked out by `evidence`, and added up by `rank`. The index holds no source, so
+what a hit says is read from its file, when the ranking is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import log, sqrt
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +19,14 @@ import numpy as np
 from pathspec import GitIgnoreSpec
 
 from codesearch.chunk import decode
+from codesearch.corpus import Corpus
 from codesearch.errors import UsageError
+from codesearch.evidence import Evidence, gather
 from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
-from codesearch.rank import Candidate, Ranked, rank
+from codesearch.question import Question
+from codesearch.rank import CHUNK, FILE, MORE, Weight, page, reasons, totals
 from codesearch.settings import Settings
-from codesearch.text import query_terms, terms
 from codesearch.types import Encoder, Hit, Kind
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
 DEPTH: Final = 200
 """Candidates of each search; what comes later in both reaches no page."""
+_NAMESAKES: Final = 50
+"""Definitions of one name, and files of one, that become candidates for their name alone."""
+_APART: Final = -10.0
+"""Holds all but the best chunk of each file back behind all files."""
 _DEEPER: Final = 8
 """How many times as many matching chunks are asked for, as long as a filter leaves fewer than DEPTH of them."""
 _DECIMALS: Final = 5
@@ -51,7 +57,14 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
+_WEIGHTS: Final[Mapping[Mode, tuple[Mapping[str, Weight], Mapping[str, Weight]]]] = {
+    Mode.FUSED: (CHUNK, FILE),
+    Mode.DENSE: ({"nearest": CHUNK["nearest"]}, {}),
+    Mode.TEXT: (CHUNK, FILE),  # without vectors their evidence is nothing
+}
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One state of an index, open for reading: everything in it belongs together."""
 
@@ -60,6 +73,11 @@ class Snapshot:
     store: Store
     mirror: Mirror
     encoder: Encoder
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """What can be known of it before any question."""
+        return Corpus(self.mirror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +115,35 @@ def search(
     snapshot: Snapshot, query: str, limit: int, mode: Mode = Mode.FUSED, only: Filter | None = None
 ) -> list[Hit]:
     """Return at most LIMIT hits for QUERY, best first, without their text."""
+    question = Question(query)
+    evidence = evidence_for(snapshot, question, mode, only)
+    weights = _WEIGHTS[mode]
+    speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
+    order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
+    hits: list[Hit] = []
+    for at, earlier in zip(order.tolist(), before.tolist(), strict=True):
+        if len(hits) == limit:
+            break
+        if speaks[at]:
+            hits.append(_hit(snapshot.mirror, int(evidence.positions[at]), reasons(evidence, at, earlier, *weights)))
+    return hits
+
+
+def evidence_for(
+    snapshot: Snapshot, question: Question, mode: Mode = Mode.FUSED, only: Filter | None = None
+) -> Evidence:
+    """Return what speaks for the files that QUESTION may mean, and for all their chunks."""
     mirror = snapshot.mirror
     mask = only.mask(mirror) if only else None
-    found: dict[str, list[Candidate]] = {}
+    similarities = None
+    found = [np.empty(0, np.intp)]
     if mode is not Mode.TEXT:
-        found["dense"] = _nearest(snapshot, query, mask)
+        similarities = np.round(mirror.vectors @ snapshot.encoder.encode([question.text], "query")[0], _DECIMALS)
+        found.append(_nearest(similarities, mask))
     if mode is not Mode.DENSE:
-        found["text"] = _matching(snapshot, query, mask)
-    if mode is Mode.FUSED:
-        found["name"] = _called(snapshot, query, {*found["dense"], *found["text"]})
-    return [_hit(mirror, ranked) for ranked in rank(found)[:limit]]
+        found.append(_matching(snapshot, question, mask))
+        found.append(_named(snapshot, question, mask))
+    return gather(snapshot.corpus, snapshot.manifest, question, np.unique(np.concatenate(found)), similarities)
 
 
 def with_text(snapshot: Snapshot, hits: Sequence[Hit], settings: Settings) -> tuple[tuple[Hit, ...], bool]:
@@ -131,66 +168,42 @@ def _text(lines: list[str], hit: Hit) -> str:
     return "\n".join(lines[hit.span.start_line - 1 : hit.span.end_line])[:_LONGEST]
 
 
-def _nearest(snapshot: Snapshot, query: str, mask: NDArray[np.bool_] | None) -> list[Candidate]:
-    mirror = snapshot.mirror
-    vector = snapshot.encoder.encode([query], "query")[0]
-    if not len(mirror) or not vector.any():
-        return []
-    similarities = np.round(mirror.vectors @ vector, _DECIMALS)
+def _nearest(similarities: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Return the positions of the DEPTH chunks whose vectors are nearest."""
     if mask is not None:
-        similarities[~mask] = -np.inf
-    positions = np.arange(len(mirror))
+        similarities = np.where(mask, similarities, 0)
+    positions = np.arange(len(similarities))
     if len(positions) > DEPTH:
         positions = np.argpartition(-similarities, DEPTH)[:DEPTH]
-    positions = positions[similarities[positions] > 0]
-    return _ordered(mirror, positions, similarities[positions])
+    return positions[similarities[positions] > 0]
 
 
-def _matching(snapshot: Snapshot, query: str, mask: NDArray[np.bool_] | None) -> list[Candidate]:
-    mirror = snapshot.mirror
-    wanted = query_terms(query)
+def _matching(snapshot: Snapshot, question: Question, mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Return the positions of the DEPTH chunks that LanceDB finds to have most of the question's terms."""
     limit = DEPTH
     while True:
-        row_ids, scores = snapshot.store.matching(wanted, limit)
-        exhausted = len(row_ids) < limit
-        positions = mirror.positions(row_ids)
+        row_ids, _ = snapshot.store.matching(question.terms, limit)
+        positions = snapshot.mirror.positions(row_ids)
         if mask is not None:
-            scores = scores[mask[positions]]
             positions = positions[mask[positions]]
-        if exhausted or len(positions) >= DEPTH:
-            return _ordered(mirror, positions[:DEPTH], scores[:DEPTH])
+        if len(row_ids) < limit or len(positions) >= DEPTH:
+            return positions[:DEPTH]
         limit *= _DEEPER
 
 
-def _called(snapshot: Snapshot, query: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return those of CANDIDATES whose path or symbol holds a term of QUERY, best first.
-
-    A term counts by how rare it is in the index, and a long name, of which much is not asked for, for less.
-    """
-    wanted = frozenset(query_terms(query))
-    total = len(snapshot.mirror)
-    rarity = {t: log(1 + total / chunks) for t, (chunks, _) in snapshot.manifest.frequencies(wanted).items()}
-    scored = []
-    for candidate in candidates:
-        name = frozenset(terms(f"{candidate.path} {snapshot.mirror.symbols[candidate.key]}"))
-        if asked := name & rarity.keys():
-            score = sum(rarity[term] for term in sorted(asked)) / sqrt(len(name))
-            scored.append((-score, candidate.path, candidate.line, candidate.key))
-    return [Candidate(key, path, line) for _, path, line, key in sorted(scored)]
+def _named(snapshot: Snapshot, question: Question, mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Return the positions of what the question calls by its name: definitions, and the first chunks of files."""
+    corpus = snapshot.corpus
+    found: list[int] = []
+    for name in sorted(question.names.union(question.name[-1:])):
+        found += corpus.defining(name)[:_NAMESAKES]
+    for place in question.places:
+        found += [int(snapshot.mirror.rows(file)[0]) for file in corpus.at(place.path)[:_NAMESAKES]]
+    positions = np.array(found, np.intp)
+    return positions if mask is None else positions[mask[positions]]
 
 
-def _ordered(mirror: Mirror, positions: NDArray[np.intp], scores: NDArray[np.float32]) -> list[Candidate]:
-    """Return the chunks at POSITIONS by their SCORES, and by their places where those are the same."""
-    lines = mirror.columns["start_line"].take(positions).to_pylist()
-    candidates = [
-        (-float(score), mirror.paths[mirror.path_of[position]], line, int(position))
-        for position, score, line in zip(positions, scores, lines, strict=True)
-    ]
-    return [Candidate(position, path, line) for _, path, line, position in sorted(candidates)]
-
-
-def _hit(mirror: Mirror, ranked: Ranked) -> Hit:
-    row = mirror.row(ranked.candidate.key)
-    return Hit(
-        row.id, row.path, row.span, row.language, Kind(row.kind), row.symbol, ranked.score, reasons=ranked.reasons
-    )
+def _hit(mirror: Mirror, position: int, why: tuple[tuple[str, float], ...]) -> Hit:
+    row = mirror.row(position)
+    score = sum(worth for _, worth in why)
+    return Hit(row.id, row.path, row.span, row.language, Kind(row.kind), row.symbol, score, reasons=why)

@@ -87,8 +87,8 @@ def _schema(dimensions: int) -> pa.Schema:
     )
 
 
-_MIRRORED: Final = Row._fields[:-1]
-"""What is kept in memory to be searched: all of `Row` but its terms."""
+_SHOWN: Final = Row._fields[:-1]
+"""The columns that say what a chunk is: all of `Row` but its terms."""
 
 
 def packed(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -257,22 +257,13 @@ class Store:
 
     def read(self, row_ids: NDArray[np.uint64] | None = None) -> pa.Table:
         """Return the mirrored columns, `vector` and `_rowid`, of all rows or of those numbered ROW_IDS."""
-        names = [*_MIRRORED, "vector"]
+        names = [*Row._fields, "vector"]
         with explained(self._index, _DAMAGE):
             if row_ids is None:
                 query = self._table.search().select(names).with_row_id(True)
             else:
                 query = self._table.take_row_ids(row_ids.tolist()).select(names).with_row_id()
             return query.to_arrow()
-
-    def terms(self, row_ids: NDArray[np.uint64]) -> list[list[str]]:
-        """Return the terms of the rows numbered ROW_IDS, in that order."""
-        if not len(row_ids):
-            return []
-        with explained(self._index, _DAMAGE):
-            table = self._table.take_row_ids(row_ids.tolist()).select(["terms"]).with_row_id().to_arrow()
-        found = dict(zip(table["_rowid"].to_pylist(), table["terms"].to_pylist(), strict=True))
-        return [found[int(row_id)].split(" ") for row_id in row_ids]
 
     def matching(self, terms: Iterable[str], limit: int) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         """Return number and BM25 score, best first, of up to LIMIT rows that hold any of TERMS.
@@ -298,7 +289,7 @@ class Mirror:
     vectors: NDArray[np.float32]
     """Shape (n, dimensions); unit vectors, or zeros."""
     columns: pa.Table
-    """The columns of `Row` but its terms."""
+    """The columns of `Row`."""
 
     @classmethod
     def load(cls, store: Store, previous: Mirror | None = None) -> Mirror:
@@ -335,7 +326,7 @@ class Mirror:
             vectors[start : start + len(rows)] = unpacked(rows)
             start += len(rows)
         row_ids = np.asarray(table["_rowid"].to_numpy())
-        mirror = cls(version, row_ids, vectors, table.select(list(_MIRRORED)))
+        mirror = cls(version, row_ids, vectors, table.select(list(Row._fields)))
         return mirror if bool(np.all(row_ids[1:] > row_ids[:-1])) else mirror._sorted()
 
     def _sorted(self) -> Mirror:
@@ -365,6 +356,39 @@ class Mirror:
         return self._paths[1]
 
     @cached_property
+    def _rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        order = np.argsort(self.path_of, kind="stable")
+        return order, np.searchsorted(self.path_of[order], np.arange(len(self.paths) + 1))
+
+    def rows(self, path: int) -> NDArray[np.intp]:
+        """Return the positions of the chunks of the file `paths[PATH]`, in the order in which they stand there."""
+        order, bounds = self._rows
+        return order[bounds[path] : bounds[path + 1]]
+
+    @cached_property
+    def _terms(self) -> tuple[memoryview, NDArray[np.int32]]:
+        column = self.columns["terms"].combine_chunks()
+        _, offsets, data = column.buffers()
+        bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+        return memoryview(data or b""), bounds
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int32]:
+        """Shape (n,): how much is in each chunk, in bytes of its terms."""
+        return np.diff(self._terms[1])
+
+    def terms(self, positions: NDArray[np.intp]) -> bytes:
+        """Return the terms of the chunks at POSITIONS one after the other, each term between blanks."""
+        data, bounds = self._terms
+        if not len(positions):
+            return b""
+        # Chunks of a file lie together, so this is a slice a file and not one a chunk.
+        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+        first = bounds[positions[np.concatenate([[0], breaks])]].tolist()
+        last = bounds[positions[np.concatenate([breaks - 1, [len(positions) - 1]])] + 1].tolist()
+        return b"".join(data[a:b] for a, b in zip(first, last, strict=True))
+
+    @cached_property
     def languages(self) -> NDArray[np.object_]:
         """Shape (n,): language of each chunk."""
         return np.asarray(self.columns["language"].to_numpy(zero_copy_only=False))
@@ -376,4 +400,4 @@ class Mirror:
 
     def row(self, position: int) -> Row:
         """Return the chunk at POSITION, without its terms."""
-        return Row(*(column[position].as_py() for column in self.columns.columns))
+        return Row(*(self.columns[name][position].as_py() for name in _SHOWN))

@@ -13,6 +13,7 @@ about thirty times cheaper than running the expressions over the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -23,10 +24,11 @@ import snowballstemmer
 if TYPE_CHECKING:
     from codesearch.types import Chunk
 
-TEXT_VERSION: Final = 1
+TEXT_VERSION: Final = 2
 """Raised when the same chunk would give another document or other terms; makes an index stale (reason CHUNKER).
 
 1. Path, symbol and source as words; stems and whole identifiers as terms.
+2. Each term between two blanks; the word `s` is a term, where its stem was empty.
 """
 
 _IDENTIFIER: Final = re.compile(r"\w+")
@@ -52,7 +54,12 @@ _STOP_WORDS: Final = frozenset(
 )
 """Dropped from natural-language queries only; in code, `is`, `not` or `from` are looked for."""
 
-_stem = lru_cache(_CACHE)(snowballstemmer.stemmer("porter").stemWord)
+_porter: Final = snowballstemmer.stemmer("porter").stemWord
+
+
+@lru_cache(_CACHE)
+def _stem(word: str) -> str:
+    return _porter(word) or word  # of `s` it leaves nothing
 
 
 @lru_cache(_CACHE)
@@ -70,6 +77,16 @@ def _terms_of(identifier: str) -> tuple[str, ...]:
     if len(parts) > 1 and len(whole) <= 2 * _LONGEST_WORD:
         return (*stems, whole)
     return stems
+
+
+def identifiers(text: str) -> list[str]:
+    """Return the identifiers of TEXT in order, as they stand there; a word of prose is one too."""
+    return _IDENTIFIER.findall(text)
+
+
+def is_stop_word(word: str) -> bool:
+    """Tell whether WORD says nothing about what a question asks for."""
+    return word.lower() in _STOP_WORDS
 
 
 def words(text: str) -> list[str]:
@@ -92,8 +109,13 @@ def terms(text: str) -> list[str]:
 
 def query_terms(query: str) -> list[str]:
     """Return the terms of a query without its stop words; all of them where nothing else is left."""
-    wanted = [t for w in _IDENTIFIER.findall(query) if w.lower() not in _STOP_WORDS for t in _terms_of(w)]
+    wanted = [t for w in identifiers(query) if not is_stop_word(w) for t in _terms_of(w)]
     return wanted or terms(query)
+
+
+def joined(terms: Iterable[str]) -> str:
+    """Return TERMS as the index keeps them: each between two blanks of its own, to be found whole in the bytes."""
+    return "".join([f" {term} " for term in terms])
 
 
 def heading(chunk: Chunk) -> str:

@@ -130,8 +130,8 @@ def contents(workspace: Workspace) -> dict[str, Any]:
     """Return all that an index knows: rows with terms and vectors, files, statistics; not how it is laid out."""
     snapshot = workspace.snapshot()
     mirror, manifest = snapshot.mirror, snapshot.manifest
-    terms = snapshot.store.terms(mirror.row_ids)
-    rows = [(*mirror.row(i)[:-1], tuple(terms[i]), mirror.vectors[i].tobytes()) for i in range(len(mirror))]
+    terms = mirror.columns["terms"].to_pylist()
+    rows = [(*mirror.row(i)[:-1], terms[i], mirror.vectors[i].tobytes()) for i in range(len(mirror))]
     return {
         "rows": sorted(rows),
         "files": sorted(

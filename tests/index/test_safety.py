@@ -207,7 +207,7 @@ def test_a_generation_stays_while_a_reader_holds_it(workspace: Workspace, root: 
         index(other)
         names = {folder.name for folder in other.layout.folder.glob("gen-*")}
         assert names == {"gen-1", "gen-2"}
-        assert len(old.store.terms(old.mirror.row_ids)) == len(old.mirror)
+        assert len(old.store.read()) == len(old.mirror)
         assert workspace.ask("parse query", refresh=False).hits[0].path == "web/app.ts"  # moves on by itself
         write(root, "shop/new.py", "def brand_new():\n    pass\n")
         index(other)

@@ -1,62 +1,60 @@
-"""How candidates become a page: fused by rank, every score explained, no file filling it."""
+"""How evidence becomes a page: every score explained by its own parts, no file filling it, ties decided by place."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codesearch.rank import FILE_CHUNKS, Candidate, rank
+from codesearch.evidence import Evidence
+from codesearch.rank import CHUNK, FILE, MORE, page, reasons, totals
 
 
-def chunks(*places: str) -> list[Candidate]:
-    """`a1` is the chunk in line 1 of the file a."""
-    return [Candidate(ord(place[0]) * 100 + int(place[1:]), place[0], int(place[1:])) for place in places]
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    lengths = draw(st.lists(st.integers(1, 4), max_size=6))
+    figure = st.floats(0, 1, allow_subnormal=False)
+
+    def column(n: int) -> np.ndarray:
+        return np.array(draw(st.lists(figure, min_size=n, max_size=n)))
+
+    return Evidence(
+        positions=np.arange(sum(lengths)),
+        file_of=np.repeat(np.arange(len(lengths)), lengths),
+        files=np.arange(len(lengths)),
+        of_chunk={name: column(sum(lengths)) for name in CHUNK},
+        of_file={name: column(len(lengths)) for name in FILE},
+        similarity=0,
+        coverage=0,
+    )
 
 
-def order(**found: list[Candidate]) -> list[str]:
-    return [f"{r.candidate.path}{r.candidate.line}" for r in rank(found)]
-
-
-def test_what_both_searches_find_beats_what_one_finds_higher() -> None:
-    assert order(dense=chunks("a1", "b1", "c1"), text=chunks("d1", "b1", "e1"))[0] == "b1"
-
-
-def test_a_file_with_the_meaning_in_one_chunk_and_the_words_in_another_beats_files_with_one_of_them() -> None:
-    fused = order(dense=chunks("a1", "b1", "c1"), text=chunks("d1", "b7", "e1"))
-    assert fused[0] in ("b1", "b7")
-
-
-def test_a_file_found_often_beats_one_found_once_but_only_so_many_chunks_count() -> None:
-    assert order(dense=chunks("a1", "b1", "b2", "b3"), text=chunks("c1", "d1"))[0] == "b1"
-    few = chunks("a1", "b1", *(f"b{n}" for n in range(2, FILE_CHUNKS + 1)))
-    many = chunks("a1", "b1", *(f"b{n}" for n in range(2, 9)))
-    score = {r.candidate: r.score for r in rank({"dense": few, "text": []})}
-    more = {r.candidate: r.score for r in rank({"dense": many, "text": []})}
-    assert more[chunks("b1")[0]] == score[chunks("b1")[0]]
-
-
-def test_one_search_alone_keeps_its_order_but_for_the_spread() -> None:
-    assert order(dense=chunks("a1", "b1", "b2", "b3", "c1")) == ["a1", "b1", "c1", "b2", "b3"]
-
-
-places = st.lists(st.sampled_from([f"{file}{line}" for file in "abcdef" for line in range(1, 6)]), unique=True)
-
-
-@given(places, places)
-def test_every_candidate_comes_once_with_reasons_that_add_up_and_best_of_each_file_first(
-    dense: list[str], text: list[str]
-) -> None:
-    ranked = rank({"dense": chunks(*dense), "text": chunks(*text)})
-    found = [f"{r.candidate.path}{r.candidate.line}" for r in ranked]
-    assert sorted(found) == sorted({*dense, *text})
-    for one in ranked:
-        assert one.score == sum(worth for _, worth in one.reasons)
-        assert len({name for name, _ in one.reasons}) == len(one.reasons)
-    files = len({r.candidate.path for r in ranked})
-    for page in ranked[:files], ranked[files:]:
-        assert [r.score for r in page] == sorted((r.score for r in page), reverse=True)
-    assert len({r.candidate.path for r in ranked[:files]}) == files
-    # The order in which chunks were stored must not show: an index grown file by file answers like a new one.
-    assert [r.candidate for r in rank({"text": chunks(*text), "dense": chunks(*dense)})] == [
-        r.candidate for r in ranked
+@given(evidences())
+def test_a_page_has_every_chunk_once_by_scores_that_are_the_sums_of_their_reasons(evidence: Evidence) -> None:
+    scores = totals(evidence)
+    order, before = page(scores, evidence.file_of)
+    assert sorted(order.tolist()) == evidence.positions.tolist()
+    shown = [
+        sum(worth for _, worth in reasons(evidence, at, n))
+        for at, n in zip(order.tolist(), before.tolist(), strict=True)
     ]
+    np.testing.assert_allclose(shown, scores[order] + MORE.value * before, atol=1e-5)
+    assert all(a >= b - 1e-5 for a, b in pairwise(shown))
+    counted: dict[int, int] = {}
+    for file, n in zip(evidence.file_of[order].tolist(), before.tolist(), strict=True):
+        assert n == counted.get(file, 0), "how many of its file stand before it"
+        counted[file] = n + 1
+
+
+def test_a_second_chunk_comes_late_unless_it_is_much_better_than_another_file() -> None:
+    file_of = np.array([0, 0, 1])
+    close = page(np.array([9.0, 8.9, 8.0]), file_of)[0].tolist()
+    earned = page(np.array([9.0, 8.9, 8.9 + MORE.value - 0.1]), file_of)[0].tolist()
+    assert (close, earned) == ([0, 2, 1], [0, 1, 2])
+
+
+def test_what_scores_the_same_keeps_the_order_of_its_places() -> None:
+    file_of = np.arange(40)
+    assert page(np.ones(40) + 1e-9 * np.arange(40), file_of)[0].tolist() == list(range(40))

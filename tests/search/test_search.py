@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from codesearch.errors import UsageError
+from codesearch.rank import CHUNK, FILE
 from codesearch.search import Filter, Mode, search, with_text
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
@@ -90,9 +91,7 @@ def test_hits_have_the_text_of_their_lines_and_reasons_that_add_up(workspace: Wo
     assert answer.state is Stale.FRESH
     for hit in answer.hits:
         assert hit.score == pytest.approx(sum(worth for _, worth in hit.reasons))
-        assert {name for name, _ in hit.reasons} <= {
-            f"{search}{file}" for search in ("dense", "text", "name") for file in ("", " file")
-        }
+        assert {name for name, _ in hit.reasons} <= {*CHUNK, *(f"file: {name}" for name in FILE), "more of its file"}
 
 
 def test_a_file_that_changed_under_the_search_makes_the_answer_stale(tmp_path: Path) -> None:

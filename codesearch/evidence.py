@@ -1,0 +1,274 @@
+"""The figures that rank: what speaks for each candidate, worked out from the index alone, each between about 0 and 1.
+
+LanceDB and the vectors give candidates; what counts for them is computed here, from statistics that the manifest keeps
+exactly, so an index that grew file by file ranks as one built afresh. Most figures are about a file, because what
+people look for is seldom in one function: all chunks of the candidates' files are read, and those figures are shared.
+
+Figures of different kinds can not be compared from question to question (a cosine of .4 may be much or little), so
+those that come from all the words of a question are *relative*: the best candidate has 1. BM25 is that of Robertson and
+Zaragoza, "The Probabilistic Relevance Framework" (2009), section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from codesearch.corpus import Terms
+from codesearch.roles import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from codesearch.corpus import Corpus, FileNames
+    from codesearch.manifest import Manifest
+    from codesearch.question import Question
+
+_K1: Final = 1.2
+_B: Final = 0.75
+"""BM25's usual parameters: how fast repetition stops to count, and how much length is held against a text."""
+_NEAREST: Final = 3
+"""Chunks whose similarity speaks for a file: one may be chance, and a long file has many."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for each of some chunks and their files; rows of both are in order of path and line."""
+
+    positions: NDArray[np.intp]
+    """Shape (chunks,): where in the mirror each chunk is."""
+    file_of: NDArray[np.intp]
+    """Shape (chunks,): index into `files`."""
+    files: NDArray[np.intp]
+    """Shape (files,): index into the mirror's paths."""
+    of_chunk: Mapping[str, NDArray[np.float64]]
+    """Figures by name, each of shape (chunks,)."""
+    of_file: Mapping[str, NDArray[np.float64]]
+    """Figures by name, each of shape (files,)."""
+    similarity: float
+    """Largest cosine of any chunk, 0 where vectors were not asked."""
+    coverage: float
+    """Largest share of the question that one file has, by how rare each term is; unknown ones are the rarest."""
+
+
+def gather(
+    corpus: Corpus,
+    manifest: Manifest,
+    question: Question,
+    candidates: NDArray[np.intp],
+    similarities: NDArray[np.float32] | None,
+) -> Evidence:
+    """Return what speaks for all chunks of the files of CANDIDATES, positions in the mirror.
+
+    SIMILARITIES, shape (len(mirror),), are the cosines of every chunk's vector and the question's, None to do without.
+    """
+    mirror = corpus.mirror
+    found = np.unique(mirror.path_of[candidates])
+    files = np.array(sorted(found.tolist(), key=mirror.paths.__getitem__), np.intp)
+    rows = [mirror.rows(int(file)) for file in files]
+    lengths = np.array([len(some) for some in rows], np.intp)
+    positions = np.concatenate([*rows, np.empty(0, np.intp)])
+    file_of = np.repeat(np.arange(len(files)), lengths)
+    starts = np.cumsum(lengths) - lengths
+
+    of_chunk: dict[str, NDArray[np.float64]] = {}
+    of_file: dict[str, NDArray[np.float64]] = {}
+    similarity = 0.0
+    if similarities is not None and len(files):
+        near = np.maximum(similarities[positions].astype(np.float64), 0)
+        similarity = float(near.max())
+        of_chunk["nearest"] = _relative(near)
+        of_file["meaning"] = _relative(
+            np.maximum(np.add.reduceat(similarities[positions].astype(np.float64), starts), 0)
+            / np.array([max(corpus.pull(int(file)), 1e-9) for file in files])
+        )
+        of_file["near chunks"] = _relative(_mean_of_largest(near, file_of, starts, lengths))
+    else:
+        of_chunk["nearest"] = np.zeros(len(positions))
+        of_file["meaning"] = of_file["near chunks"] = np.zeros(len(files))
+
+    words = _Words(corpus, manifest, question, positions, starts)
+    of_chunk |= words.of_chunk
+    of_file |= words.of_file
+    names = [corpus.names(int(file)) for file in files]
+    of_file |= _of_names(question, names, words.weights)
+    of_file["size"] = np.log(np.maximum(lengths, 1))
+    for role in Role:
+        asked = role in question.wanted
+        of_file[role] = np.array([not asked and role in some.roles for some in names], np.float64)
+
+    parts = np.asarray(mirror.columns["part"].to_numpy())[positions]
+    of_chunk["continuation"] = (parts > 0).astype(np.float64)
+    of_chunk["definition"] = _definitions(corpus, question, positions)
+    of_chunk["line"], of_file["path"] = _places(corpus, question, positions, files, file_of)
+    return Evidence(positions, file_of, files, of_chunk, of_file, similarity, words.coverage)
+
+
+def _relative(figures: NDArray[np.float64]) -> NDArray[np.float64]:
+    largest = figures.max(initial=0)
+    return figures / largest if largest > 0 else np.zeros_like(figures)
+
+
+def _any(flags: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.float64]:
+    return np.maximum.reduceat(flags, starts) if len(starts) else np.zeros(0)
+
+
+def _mean_of_largest(
+    values: NDArray[np.float64], file_of: NDArray[np.intp], starts: NDArray[np.intp], lengths: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the mean of each file's largest VALUES, at most _NEAREST of them."""
+    ordered = values[np.lexsort((-values, file_of))]
+    total = np.zeros(len(starts))
+    for n in range(_NEAREST):
+        has = lengths > n
+        total[has] += ordered[starts[has] + n]
+    return total / np.minimum(lengths, _NEAREST)
+
+
+class _Words:
+    """What the terms of a question say of chunks and files."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        manifest: Manifest,
+        question: Question,
+        positions: NDArray[np.intp],
+        starts: NDArray[np.intp],
+    ) -> None:
+        mirror = corpus.mirror
+        chunks, files = len(mirror), len(mirror.paths)
+        terms = question.terms
+        compounds = {compound for phrase in question.phrases for compound in phrase}
+        known = manifest.frequencies({*terms, *compounds})
+        rarity = {t: _rarity(known.get(t, (0, 0))[0], chunks) for t in terms}
+        self.weights = {t: _rarity(known.get(t, (0, 0))[1], files) for t in terms}
+        """How rare each term is among files."""
+
+        sizes = mirror.sizes[positions]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        blob = mirror.terms(positions)
+        in_chunk = np.zeros(len(positions))
+        held = np.zeros(len(positions))
+        in_file = np.zeros(len(starts))
+        covered = np.zeros(len(starts))
+        chunk_length = _K1 * (1 - _B + _B * sizes / corpus.mean_size)
+        file_sizes = np.add.reduceat(sizes, starts) if len(starts) else np.zeros(0)
+        file_length = _K1 * (1 - _B + _B * file_sizes / corpus.mean_file_size)
+        for term in terms:
+            if term in known:
+                count = _counts(blob, term, ends)
+                in_chunk += rarity[term] * count / (count + chunk_length)
+                held += rarity[term] * (count > 0)
+                of_file = np.add.reduceat(count, starts) if len(starts) else count
+                in_file += self.weights[term] * of_file / (of_file + file_length)
+                covered += self.weights[term] * (of_file > 0)
+        phrases = np.zeros(len(starts))
+        for phrase in question.phrases:
+            said = sum((_counts(blob, c, ends) for c in phrase if c in known), np.zeros(len(positions)))
+            phrases += _any((said > 0).astype(np.float64), starts)
+
+        total, file_total = sum(rarity.values()) or 1.0, sum(self.weights.values()) or 1.0
+        self.coverage = float(covered.max(initial=0)) / file_total
+        self.of_chunk = {"words": _relative(in_chunk)}
+        self.of_file = {
+            "words": _relative(in_file),
+            "coverage": _relative(covered),
+            "opening": held[starts] / total,
+            "phrase": phrases / max(len(question.phrases), 1),
+        }
+
+
+def _rarity(n: int, of: int) -> float:
+    """Return the inverse document frequency of a term that N of so many texts have."""
+    return log(1 + (of - n + 0.5) / (n + 0.5))
+
+
+def _counts(blob: bytes, term: str, ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how often TERM stands in each of the texts that make up BLOB and end at ENDS."""
+    needle = f" {term} ".encode("utf-8", "surrogatepass")
+    between = np.fromiter(map(len, blob.split(needle)[:-1]), np.int64)
+    found = np.cumsum(between + len(needle)) - len(needle)
+    return np.bincount(np.searchsorted(ends, found, "right"), minlength=len(ends)).astype(np.float64)
+
+
+def _of_names(
+    question: Question, names: list[FileNames], weights: Mapping[str, float]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what the names of files, folders and definitions say."""
+    total = sum(weights.values()) or 1.0
+    terms = question.terms
+    asked = Terms(terms)
+
+    def recall(some: str) -> NDArray[np.float64]:
+        return np.array(
+            [sum(weights[t] * getattr(one, some).likeness(t) for t in terms) / total for one in names], np.float64
+        )
+
+    def precision(some: str) -> NDArray[np.float64]:
+        return np.array([_precision(getattr(one, some), asked) for one in names], np.float64)
+
+    lowered = "".join(question.name[-1:]).lower()
+    return {
+        "file name": _relative(recall("stem")),
+        "whole file name": precision("stem"),
+        "folder": precision("folder"),
+        "names": _relative(recall("all")),
+        "named word": np.array([_is_word(one, question) for one in names], np.float64),
+        "identifiers": np.array(
+            [len(question.names & one.defined) / max(len(question.names), 1) for one in names], np.float64
+        ),
+        "defines": np.array([bool(lowered) and lowered in one.lowered for one in names], np.float64),
+    }
+
+
+def _is_word(names: FileNames, question: Question) -> bool:
+    """Tell whether the file's name is a word of the question, or its words written together."""
+    squeezed = names.word.replace("_", "").replace("-", "")
+    return names.word in question.words or squeezed == question.text.lower().replace(" ", "").replace("_", "")
+
+
+def _precision(names: Terms, asked: Terms) -> float:
+    """Return how much of NAMES is ASKED for, by their lengths."""
+    whole = sum(map(len, names))
+    return sum(len(name) * asked.likeness(name) for name in names) / whole if whole else 0.0
+
+
+def _definitions(corpus: Corpus, question: Question, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return 1 for chunks that define the name that is asked for, a half where they qualify it further."""
+    figures = np.zeros(len(positions))
+    if question.name:
+        wanted = [part.lower() for part in question.name]
+        at = {int(position): i for i, position in enumerate(positions)}
+        for row in corpus.defining(wanted[-1]):
+            if (i := at.get(row)) is not None:
+                figures[i] = _agreement(corpus.mirror.symbols[row].lower().split("."), wanted)
+    return figures
+
+
+def _agreement(symbol: list[str], wanted: list[str]) -> float:
+    if symbol == wanted:
+        return 1.0
+    return 0.5 if symbol[-len(wanted) :] == wanted or len(wanted) == 1 else 0.25
+
+
+def _places(
+    corpus: Corpus, question: Question, positions: NDArray[np.intp], files: NDArray[np.intp], file_of: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return 1 for chunks that hold a line, and for files, that the question names."""
+    lines, paths = np.zeros(len(positions)), np.zeros(len(files))
+    for place in question.places:
+        named = np.isin(files, corpus.at(place.path))
+        paths[named] = 1
+        if place.line is not None and named.any():
+            first, last = (
+                np.asarray(corpus.mirror.columns[name].take(positions).to_numpy())
+                for name in ("start_line", "end_line")
+            )
+            lines[named[file_of] & (first <= place.line) & (place.line <= last)] = 1
+    return lines, paths

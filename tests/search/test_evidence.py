@@ -1,0 +1,149 @@
+"""What speaks for a candidate, on a real index: each kind of evidence finds what only it can find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codesearch.corpus import Terms
+from codesearch.question import Place, Question
+from codesearch.roles import Role, roles, telling_name
+from codesearch.workspace import Workspace
+
+FILES = {
+    "shop/cart.py": '"""What a customer has chosen."""\n\nclass Cart:\n    def add(self, item):\n'
+    "        self.items.append(item)\n\n    def total(self):\n        return sum(item.price for item in self.items)\n",
+    "shop/rates.py": "def tax_rate(country):\n    return {'de': 19, 'fr': 20}[country]\n\n\n"
+    "def request_context(user):\n    return {'user': user, 'cart': None}\n",
+    "shop/context.py": "def context(request):\n    return request\n\n\ndef other(a_request):\n    return a_request\n",
+    "tests/test_cart.py": "def test_total():\n    cart = Cart()\n    cart.add(item)\n    assert cart.total() == 3\n",
+    "shop/checkout/__init__.py": "def pay(cart):\n    return charge(cart.total())\n",
+    "shop/users.py": "class Session:\n    def total(self):\n        return Cart().total()\n\n"
+    "    def add(self):\n        pass\n",
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    root = tmp_path_factory.mktemp("shop")
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    with Workspace.open(root) as workspace:
+        for _ in workspace.index(workers=0):
+            pass
+        yield workspace
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "symbol", "reason"),
+    [
+        ("Cart", "shop/cart.py", "Cart", "definition"),
+        ("Cart.total", "shop/cart.py", "Cart.total", "definition"),
+        ("Session::total()", "shop/users.py", "Session.total", "definition"),
+        ("where is the Session of a user", "shop/users.py", None, "file: identifiers"),
+        ("the request context", "shop/rates.py", None, "file: phrase"),
+        ("checkout", "shop/checkout/__init__.py", "pay", "file: whole file name"),
+        ('File "shop/cart.py", line 8, in total\nTypeError: bad operand', "shop/cart.py", "Cart.total", "line"),
+        ("shop/rates.py:6", "shop/rates.py", "request_context", "line"),
+        ("rates.py", "shop/rates.py", None, "file: path"),
+    ],
+)
+def test_each_kind_of_question_finds_its_place_and_says_why(
+    query: str, path: str, symbol: str | None, reason: str, workspace: Workspace
+) -> None:
+    hits = workspace.ask(query, refresh=False).hits
+    hit = next(hit for hit in hits if hit.path == path and symbol in (None, hit.symbol))
+    assert dict(hit.reasons)[reason] > 0
+    if reason != "file: phrase":
+        assert hit == hits[0], [(h.path, h.symbol, h.score) for h in hits[:3]]
+
+
+def test_a_test_comes_after_the_code_unless_tests_are_asked_for(workspace: Workspace) -> None:
+    def first(query: str) -> str:
+        return workspace.ask(query, refresh=False).hits[0].path
+
+    assert first("add items to a cart and total") == "shop/cart.py"
+    assert first("tests that add an item to a cart and total") == "tests/test_cart.py"
+
+
+def test_an_index_that_grew_ranks_as_one_built_afresh(tmp_path: Path) -> None:
+    queries = ["Cart", "add items and total", "tax rate of a country", "request context", "context.py:5"]
+
+    def answers(workspace: Workspace) -> list[list[tuple[str, int, float]]]:
+        return [[(h.path, h.span.start_line, h.score) for h in workspace.ask(query).hits] for query in queries]
+
+    root = tmp_path / "shop"
+    with Workspace.open(root_of(root, {"old.py": "def old():\n    return 1\n", **FILES})) as grown:
+        for _ in grown.index(workers=0):
+            pass
+        (root / "old.py").unlink()
+        for path in reversed(FILES):
+            text = (root / path).read_text()
+            (root / path).write_text("def passing():\n    return 2\n")
+            assert grown.ask("passing", 1).hits
+            (root / path).write_text(text)
+            assert grown.ask("cart", 1).hits
+        after = answers(grown)
+    with Workspace.open(root_of(tmp_path / "afresh", FILES)) as fresh:
+        assert answers(fresh) == after
+
+
+def root_of(root: Path, files: dict[str, str]) -> Path:
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("src/app.py", set()),
+        ("tests/helper.py", {Role.TEST}),
+        ("src/app_test.go", {Role.TEST}),
+        ("web/cart.spec.ts", {Role.TEST}),
+        ("src/CartTest.java", {Role.TEST}),
+        ("src/latest/contest.py", set()),
+        ("core/jvmTest/kotlin/A.kt", {Role.TEST}),
+        ("examples/tests/a.js", {Role.TEST, Role.EXAMPLE}),
+        ("docs/guide.py", {Role.DOCUMENTATION}),
+        ("README.md", {Role.DOCUMENTATION}),
+        ("src/_internal/a.py", {Role.INTERNAL}),
+        ("src/routing/mod.rs", {Role.INDEX}),
+    ],
+)
+def test_roles_are_read_from_names(path: str, expected: set[Role]) -> None:
+    assert roles(path) == expected
+
+
+def test_an_index_file_is_named_after_its_folder() -> None:
+    names = {path: telling_name(path) for path in ("src/routing/mod.rs", "index.ts", "a/b.c.d", ".bashrc")}
+    assert names == {"src/routing/mod.rs": "routing", "index.ts": "index", "a/b.c.d": "b", ".bashrc": ".bashrc"}
+
+
+def test_terms_are_alike_by_a_common_beginning_that_is_all_of_one() -> None:
+    names = Terms(["authent", "route", "router", "by"])
+    assert [names.likeness(t) for t in ("route", "rout", "auth", "author", "byte", "routers")] == [
+        1,
+        4 / 5,
+        4 / 7,
+        0,
+        0,
+        6 / 7,
+    ]
+
+
+def test_a_question_names_places_as_people_and_programs_do() -> None:
+    trace = (
+        'File "src/app/main.py", line 31, in run\n  at Cart.total (./web/cart.ts:7:12)\n  src\\win\\pipe.c(40): error'
+    )
+    assert Question(trace).places == (
+        Place("src/app/main.py", 31),
+        Place("Cart.total", None),
+        Place("web/cart.ts", 7),
+        Place("src/win/pipe.c", 40),
+    )
+    assert Question("how are requests retried").places == ()
