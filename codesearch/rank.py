@@ -65,6 +65,9 @@ MORE: Final = Weight(-4.0, "better chunks of its file come before it")
 VECTORS: Final = frozenset({("chunk", "nearest"), ("file", "meaning"), ("file", "near chunks")})
 """The evidence that comes of vectors."""
 
+_FILE_PREFIX: Final = "file: "
+_MORE_NAME: Final = "more of its file"
+
 _DECIMALS: Final = 6
 """Scores are compared to so many; what differs less is a matter of rounding in the matrix product."""
 
@@ -111,5 +114,13 @@ def reasons(
     parts += [
         (f"file: {name}", weight.value * float(evidence.of_file[name][its_file])) for name, weight in file.items()
     ]
-    parts.append(("more of its file", MORE.value * before))
+    parts.append((_MORE_NAME, MORE.value * before))
     return tuple((name, value) for name, value in parts if value)
+
+
+def reason(name: str) -> str:
+    """Return why the part of a score called NAME is worth anything."""
+    if name == _MORE_NAME:
+        return MORE.reason
+    is_of_file = name.startswith(_FILE_PREFIX)
+    return (FILE if is_of_file else CHUNK)[name.removeprefix(_FILE_PREFIX)].reason

@@ -171,6 +171,7 @@ def ask(
     ] = None,
     lang: Annotated[list[str] | None, typer.Option("--lang", "-l", help="Only this language: python, py, go …")] = None,
     as_json: Json = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the sum that each result's place comes of.")] = False,
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
     ] = "",
@@ -205,6 +206,8 @@ def ask(
             found = found or bool(answer.hits)
             if batch or as_json:
                 print(results.as_json(answer), flush=True)
+            elif explain:
+                results.print_explanations(answer)
             else:
                 _show(answer, _console(color), errors)
     if not found:

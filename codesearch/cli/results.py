@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 JSON_VERSION: Final = 1
 """Raised when a field changes its meaning or goes; new fields may come without.
 
-1. version, query, state, ms, results: rank, score, path, start_line, end_line, language, kind, symbol, text.
+1. version, query, state, ms, results: rank, score, path, start_line, end_line, language, kind, symbol, text, and
+   reasons: name and worth of each part of the score, in the order in which they are added.
 """
 
 _HEIGHT: Final = 6
@@ -57,6 +58,7 @@ def _as_object(rank: int, hit: Hit) -> dict[str, Any]:
         "kind": hit.kind,
         "symbol": hit.symbol,
         "text": hit.text,
+        "reasons": [{"name": name, "worth": round(worth, 6)} for name, worth in hit.reasons],
     }
 
 
@@ -70,6 +72,17 @@ def print_lines(answer: Answer, console: Console) -> None:
         shown = _snippet(hit, hit.text, answer.query)
         text = visible_line(shown.lines[0]) if shown.lines else ""
         print(form.format(visible(hit.path), shown.start_line, text))
+
+
+def print_explanations(answer: Answer) -> None:
+    """Print for each hit the sum that its score is: each part's worth, its name, and why it is worth anything."""
+    from codesearch.rank import reason
+
+    for rank, hit in enumerate(answer.hits, 1):
+        print(f"{rank}. {visible(hit.path)}:{hit.span.start_line}  {visible(hit.symbol)}".rstrip())
+        for name, worth in sorted(hit.reasons, key=lambda part: -abs(part[1])):
+            print(f"   {worth:+7.2f}  {name:22} {reason(name)}")
+        print(f"   {hit.score:7.2f}  in all\n")
 
 
 def print_page(answer: Answer, console: Console) -> None:
