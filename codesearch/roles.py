@@ -31,15 +31,15 @@ _FOLDERS: Final = {
     Role.EXAMPLE: r"examples?|samples?|demos?|tutorials?|playground|bench(marks?)?|\w*Benchmarks?|sandbox|snippets?"
     r"|www|website|site",
     Role.DOCUMENTATION: r"docs?|documentation|changelogs?|man",
-    Role.INTERNAL: r"_?(internal|impl|compat|deprecated|legacy|private)\w*",
+    Role.INTERNAL: r"_?(internal|impl|compat|deprecated|legacy|private)",
 }
 """Expressions for the whole name of a folder."""
 _NAMES: Final = {
     Role.TEST: r"test_.*|conftest\.\w+|.*(_test|_tests|_spec|\.test|\.spec|-test|Tests?|Spec|Suite)(\.\w+){1,2}",
     Role.EXAMPLE: r"\w*[Bb]enchmarks?\..*",
     Role.DOCUMENTATION: r"(?i:(readme|changes|changelog|history|contributing|license|news|todo|authors|code_of_conduct"
-    r"|security|upgrading|migration).*|.*\.(md|mdx|markdown|rst|adoc|txt|html|css|scss|svg))",
-    Role.INTERNAL: r"_?(internal|impl|compat|deprecated|legacy|private).*",
+    r"|upgrading)([._-].*)?|.*\.(md|mdx|markdown|rst|adoc|txt|html|css|scss|svg))",
+    Role.INTERNAL: r"_?(internal|impl|compat|deprecated|legacy|private)([._-].*)?",
 }
 """Expressions for the whole name of a file."""
 

@@ -112,6 +112,8 @@ def root_of(root: Path, files: dict[str, str]) -> Path:
         ("docs/guide.py", {Role.DOCUMENTATION}),
         ("README.md", {Role.DOCUMENTATION}),
         ("src/_internal/a.py", {Role.INTERNAL}),
+        ("src/newsletter.py", set()),
+        ("src/implicit.py", set()),
         ("src/routing/mod.rs", {Role.INDEX}),
     ],
 )
