@@ -133,6 +133,16 @@ def evidence_for(
     snapshot: Snapshot, question: Question, mode: Mode = Mode.FUSED, only: Filter | None = None
 ) -> Evidence:
     """Return what speaks for the files that QUESTION may mean, and for all their chunks."""
+    return gather(snapshot.corpus, snapshot.manifest, question, *candidates(snapshot, question, mode, only))
+
+
+def candidates(
+    snapshot: Snapshot, question: Question, mode: Mode = Mode.FUSED, only: Filter | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.float32] | None]:
+    """Return the positions of the chunks that QUESTION may mean, and how near every chunk is to it, if vectors count.
+
+    Positions are distinct and ascending; similarities are cosines of shape (len(mirror),).
+    """
     mirror = snapshot.mirror
     mask = only.mask(mirror) if only else None
     similarities = None
@@ -143,7 +153,7 @@ def evidence_for(
     if mode is not Mode.DENSE:
         found.append(_matching(snapshot, question, mask))
         found.append(_named(snapshot, question, mask))
-    return gather(snapshot.corpus, snapshot.manifest, question, np.unique(np.concatenate(found)), similarities)
+    return np.unique(np.concatenate(found)), similarities
 
 
 def with_text(snapshot: Snapshot, hits: Sequence[Hit], settings: Settings) -> tuple[tuple[Hit, ...], bool]:

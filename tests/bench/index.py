@@ -25,7 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from codesearch.events import Done
+from codesearch.evidence import gather
 from codesearch.files import FileEntry, scan
+from codesearch.question import Question
+from codesearch.rank import page, totals
+from codesearch.search import Snapshot, candidates
 from codesearch.settings import Settings
 from codesearch.workspace import Workspace
 
@@ -194,13 +198,25 @@ def ask(root: Path) -> dict[str, Any]:
         workspace.ask(query, refresh=False)
     alone = sorted(_timed(lambda q=query: workspace.ask(q, refresh=False)) for query in QUERIES * 3)
     fresh = sorted(_timed(lambda q=query: workspace.ask(q)) for query in QUERIES)
+    snapshot = workspace.snapshot()
+    ranking = []
+    for question in map(Question, QUERIES * 3):
+        found = candidates(snapshot, question)
+        ranking.append(_timed(lambda q=question, f=found: _rank(snapshot, q, *f)))
     return {
-        "chunks": len(workspace.snapshot().mirror),
+        "chunks": len(snapshot.mirror),
         "open ms": opened * 1000,
         "p50 ms": alone[len(alone) // 2] * 1000,
         "p95 ms": alone[len(alone) * 95 // 100] * 1000,
         "p50 with refresh ms": fresh[len(fresh) // 2] * 1000,
+        "ranking p50 ms": statistics.median(ranking) * 1000,
     }
+
+
+def _rank(snapshot: Snapshot, question: Question, found: Any, similarities: Any) -> None:
+    """Do what ranking costs beyond finding candidates."""
+    evidence = gather(snapshot.corpus, snapshot.manifest, question, found, similarities)
+    page(totals(evidence), evidence.file_of)
 
 
 def _timed(work: Callable[[], Any]) -> float:
@@ -223,7 +239,8 @@ def many_files(root: Path, count: int) -> None:
 def measured(what: str, root: Path) -> dict[str, Any]:
     """Take the figures of WHAT in a new process."""
     command = [sys.executable, "-m", "tests.bench.index", "--child", what, str(root)]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # as the installed command sets it
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
     figures: dict[str, Any] = json.loads(said.splitlines()[-1])
     return figures
 
@@ -253,7 +270,7 @@ def main() -> None:
             lay(arguments.source, work / "small", 10_000 * BYTES_PER_CHUNK)
             show("index 10k", measured("build", work / "small"), {"chunks/s": "≥ 2,000", "index/source": "≤ 1.5"})
             show("refresh 10k chunks", measured("refresh", work / "small"), {"one file, scanned ms": "≤ 150"})
-            show("ask 10k chunks", measured("ask", work / "small"), {"p50 ms": "≤ 15"})
+            show("ask 10k chunks", measured("ask", work / "small"), {"p50 ms": "≤ 15", "ranking p50 ms": "≤ 5"})
         if "refresh" in arguments.only:
             many_files(work / "many", 10_000)
             show("index 10k files", measured("build", work / "many"), {})
@@ -264,7 +281,11 @@ def main() -> None:
             targets = {"chunks/s": "≥ 2,000", "peak MB": "≤ 600", "index/source": "≤ 1.5"}
             show(f"index {arguments.chunks:,}", measured("build", work / "large"), targets)
             show(f"refresh {arguments.chunks:,} chunks", measured("refresh", work / "large"), {})
-            show(f"ask {arguments.chunks:,} chunks", measured("ask", work / "large"), {"p50 ms": "≤ 40"})
+            show(
+                f"ask {arguments.chunks:,} chunks",
+                measured("ask", work / "large"),
+                {"p50 ms": "≤ 40", "ranking p50 ms": "≤ 5"},
+            )
 
 
 if __name__ == "__main__":
