@@ -54,6 +54,12 @@ class Evidence:
     """Largest cosine of any chunk, 0 where vectors were not asked."""
     coverage: float
     """Largest share of the question that one file has, by how rare each term is; unknown ones are the rarest."""
+    known: float
+    """Share of the question that the index knows, by the same measure."""
+    named: float
+    """Largest share of the question that the names of one file and its definitions have."""
+    certain: bool
+    """Whether the question is the name of a definition, or names a file."""
 
 
 def gather(
@@ -96,6 +102,8 @@ def gather(
     of_chunk |= words.of_chunk
     of_file |= words.of_file
     names = [corpus.names(int(file)) for file in files]
+    recall = _recall([one.all for one in names], words.weights)
+    of_file["names"] = _relative(recall)
     of_file |= _of_names(question, names, words.weights)
     of_file["size"] = np.log(np.maximum(lengths, 1))
     for role in Role:
@@ -106,7 +114,18 @@ def gather(
     of_chunk["continuation"] = (parts > 0).astype(np.float64)
     of_chunk["definition"] = _definitions(corpus, question, positions)
     of_chunk["line"], of_file["path"] = _places(corpus, question, positions, files, file_of)
-    return Evidence(positions, file_of, files, of_chunk, of_file, similarity, words.coverage)
+    return Evidence(
+        positions=positions,
+        file_of=file_of,
+        files=files,
+        of_chunk=of_chunk,
+        of_file=of_file,
+        similarity=similarity,
+        coverage=words.coverage,
+        known=words.known,
+        named=float(recall.max(initial=0)),
+        certain=bool((of_chunk["definition"] == 1).any() or of_file["path"].any()),
+    )
 
 
 def _relative(figures: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,6 +194,7 @@ class _Words:
 
         total, file_total = sum(rarity.values()) or 1.0, sum(self.weights.values()) or 1.0
         self.coverage = float(covered.max(initial=0)) / file_total
+        self.known = sum(rarity[term] for term in terms if term in known) / total
         self.of_chunk = {"words": _relative(in_chunk)}
         self.of_file = {
             "words": _relative(in_file),
@@ -197,33 +217,26 @@ def _counts(blob: bytes, term: str, ends: NDArray[np.int64]) -> NDArray[np.float
     return np.bincount(np.searchsorted(ends, found, "right"), minlength=len(ends)).astype(np.float64)
 
 
+def _recall(names: list[Terms], weights: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return how much of a question, its terms weighed by WEIGHTS, each of NAMES says."""
+    total = sum(weights.values()) or 1.0
+    return np.array([sum(w * one.likeness(t) for t, w in weights.items()) / total for one in names], np.float64)
+
+
 def _of_names(
     question: Question, names: list[FileNames], weights: Mapping[str, float]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what the names of files, folders and definitions say."""
-    total = sum(weights.values()) or 1.0
-    terms = question.terms
-    asked = Terms(terms)
-
-    def recall(some: str) -> NDArray[np.float64]:
-        return np.array(
-            [sum(weights[t] * getattr(one, some).likeness(t) for t in terms) / total for one in names], np.float64
-        )
-
-    def precision(some: str) -> NDArray[np.float64]:
-        return np.array([_precision(getattr(one, some), asked) for one in names], np.float64)
-
-    lowered = "".join(question.name[-1:]).lower()
+    """Return what the names of files and folders say, and the names that they define."""
+    asked = Terms(question.terms)
+    name = "".join(question.name[-1:]).lower()
+    most = max(len(question.names), 1)
     return {
-        "file name": _relative(recall("stem")),
-        "whole file name": precision("stem"),
-        "folder": precision("folder"),
-        "names": _relative(recall("all")),
+        "file name": _relative(_recall([one.stem for one in names], weights)),
+        "whole file name": np.array([_precision(one.stem, asked) for one in names], np.float64),
+        "folder": np.array([_precision(one.folder, asked) for one in names], np.float64),
         "named word": np.array([_is_word(one, question) for one in names], np.float64),
-        "identifiers": np.array(
-            [len(question.names & one.defined) / max(len(question.names), 1) for one in names], np.float64
-        ),
-        "defines": np.array([bool(lowered) and lowered in one.lowered for one in names], np.float64),
+        "identifiers": np.array([len(question.names & one.defined) / most for one in names], np.float64),
+        "defines": np.array([bool(name) and name in one.lowered for one in names], np.float64),
     }
 
 

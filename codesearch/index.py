@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -431,11 +431,14 @@ class _Writer:
         return vectors, len(missing)
 
     def _encode(self, documents: list[str]) -> NDArray[np.float32]:
+        return self._its_encoder().encode(documents, "passage")
+
+    def _its_encoder(self) -> Encoder:
         if self._encoder is None:
             from codesearch.encode import OnnxEncoder
 
             self._encoder = OnnxEncoder(self._bundle)
-        return self._encoder.encode(documents, "passage")
+        return self._encoder
 
     def _file_row(self, file: Prepared) -> FileRow:
         entry = file.entry
@@ -465,6 +468,8 @@ class _Writer:
             return  # files, but not one chunk
         store = self._store()
         store.index()
+        if not readers:
+            self._calibrate(store)
         tidy = self.worn
         if tidy:
             store.compact()
@@ -472,6 +477,13 @@ class _Writer:
         if tidy:
             store.clean(readers=readers)
             self._manifest.commit(store_version=store.version)
+
+    def _calibrate(self, store: Store) -> None:
+        """Record how near the index comes to questions that it does not answer."""
+        from codesearch.confidence import Calibration
+
+        calibration = Calibration.of(self._its_encoder(), store.vectors())
+        self._manifest.record(foreign=asdict(calibration))
 
     def close(self) -> None:
         """Release the stores."""

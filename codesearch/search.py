@@ -19,6 +19,7 @@ import numpy as np
 from pathspec import GitIgnoreSpec
 
 from codesearch.chunk import decode
+from codesearch.confidence import Calibration, confidence
 from codesearch.corpus import Corpus
 from codesearch.errors import UsageError
 from codesearch.evidence import Evidence, gather
@@ -79,6 +80,11 @@ class Snapshot:
         """What can be known of it before any question."""
         return Corpus(self.mirror)
 
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """How near it comes to questions that it does not answer."""
+        return Calibration.recorded(self.manifest.get("foreign"))
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -113,8 +119,8 @@ def _spec(globs: list[str]) -> GitIgnoreSpec:
 
 def search(
     snapshot: Snapshot, query: str, limit: int, mode: Mode = Mode.FUSED, only: Filter | None = None
-) -> list[Hit]:
-    """Return at most LIMIT hits for QUERY, best first, without their text."""
+) -> tuple[list[Hit], float]:
+    """Return at most LIMIT hits for QUERY, best first, without their text, and how sure it is that they answer it."""
     question = Question(query)
     evidence = evidence_for(snapshot, question, mode, only)
     weights = _WEIGHTS[mode]
@@ -126,7 +132,8 @@ def search(
             break
         if speaks[at]:
             hits.append(_hit(snapshot.mirror, int(evidence.positions[at]), reasons(evidence, at, earlier, *weights)))
-    return hits
+    # Vectors alone are for measuring them; nothing is held back then.
+    return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
 
 
 def evidence_for(

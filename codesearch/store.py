@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -57,6 +57,8 @@ _UNINDEXED: Final = 512
 """Rows the full-text index does not hold yet; each query looks through them one by one, about 8 ms in a thousand."""
 _RETENTION: Final = timedelta(minutes=1)
 """How long the files of older versions stay for readers in the middle of a query."""
+_BATCH: Final = 8192
+"""Vectors handed out at a time."""
 _FTS_MEMORY: Final = 256
 """MiB for building the full-text index."""
 
@@ -264,6 +266,13 @@ class Store:
             else:
                 query = self._table.take_row_ids(row_ids.tolist()).select(names).with_row_id()
             return query.to_arrow()
+
+    def vectors(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the vectors of all rows in batches of shape (n, dimensions), as they are compared."""
+        with explained(self._index, _DAMAGE):
+            for batch in self._table.search().select(["vector"]).to_batches(batch_size=_BATCH):
+                column = batch.column("vector")
+                yield unpacked(np.asarray(column.flatten().to_numpy()).reshape(len(column), self.dimensions))
 
     def matching(self, terms: Iterable[str], limit: int) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         """Return number and BM25 score, best first, of up to LIMIT rows that hold any of TERMS.

@@ -131,6 +131,8 @@ class Answer:
     state: Stale
     ms: float
     hits: tuple[Hit, ...]
+    confidence: float = 1.0
+    """How sure it is that anything here answers the query, from 0 to 1; below what was asked for there are no hits."""
     details: dict[str, Any] = field(default_factory=dict)
 
 

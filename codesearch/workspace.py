@@ -173,21 +173,26 @@ class Workspace:
         *,
         only: Filter | None = None,
         mode: Mode | None = None,
+        min_score: float | None = None,
         refresh: bool = True,
     ) -> Answer:
         """Answer QUERY with up to LIMIT hits, with their text, among the files that ONLY lets through.
 
         The index is brought up to date first, or built; where another process is writing it, or it can not be written,
-        the answer is what it knows, and says that it is stale. Without REFRESH it is asked as it is.
+        the answer is what it knows, and says that it is stale. Without REFRESH it is asked as it is. There are no hits
+        where the confidence that anything answers is below MIN_SCORE, by default `confidence.ENOUGH`.
         """
+        from codesearch.confidence import ENOUGH
         from codesearch.search import Mode, search, with_text
 
         started = time.perf_counter()
         state = self._refresh() if refresh else Stale.FRESH
         snapshot = self.snapshot()
-        hits = search(snapshot, query, limit, mode or Mode.FUSED, only)
+        hits, sure = search(snapshot, query, limit, mode or Mode.FUSED, only)
+        if sure < (ENOUGH if min_score is None else min_score):
+            hits = []
         shown, same = with_text(snapshot, hits, self.settings)
-        return Answer(query, state if same else Stale.FILES, (time.perf_counter() - started) * 1000, shown)
+        return Answer(query, state if same else Stale.FILES, (time.perf_counter() - started) * 1000, shown, sure)
 
     def _refresh(self) -> Stale:
         try:

@@ -171,6 +171,15 @@ def ask(
     ] = None,
     lang: Annotated[list[str] | None, typer.Option("--lang", "-l", help="Only this language: python, py, go …")] = None,
     as_json: Json = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer only if it is at least so sure that something here does. [default: 0.2]",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show the sum that each result's place comes of.")] = False,
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
@@ -200,12 +209,14 @@ def ask(
         only = _filter(glob or [], lang or [])
         found = False
         for one in _questions(batch) if batch else [query]:
-            answer = workspace.ask(one, limit, only=only, mode=Mode(mode), refresh=False)
+            answer = workspace.ask(one, limit, only=only, mode=Mode(mode), min_score=min_score, refresh=False)
             if state is not Stale.FRESH:
                 answer = replace(answer, state=state)
             found = found or bool(answer.hits)
             if batch or as_json:
                 print(results.as_json(answer), flush=True)
+            elif not answer.hits:
+                _complain(results.nothing(answer))
             elif explain:
                 results.print_explanations(answer)
             else:

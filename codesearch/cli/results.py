@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 JSON_VERSION: Final = 1
 """Raised when a field changes its meaning or goes; new fields may come without.
 
-1. version, query, state, ms, results: rank, score, path, start_line, end_line, language, kind, symbol, text, and
-   reasons: name and worth of each part of the score, in the order in which they are added.
+1. version, query, state, ms, confidence, results: rank, score, path, start_line, end_line, language, kind, symbol,
+   text, and reasons: name and worth of each part of the score, in the order in which they are added.
 """
 
 _HEIGHT: Final = 6
@@ -42,6 +42,7 @@ def as_json(answer: Answer) -> str:
             "query": answer.query,
             "state": answer.state,
             "ms": round(answer.ms, 3),
+            "confidence": round(answer.confidence, 4),
             "results": [_as_object(rank, hit) for rank, hit in enumerate(answer.hits, 1)],
         }
     )
@@ -95,10 +96,18 @@ def print_page(answer: Answer, console: Console) -> None:
         console.print()
 
 
+def nothing(answer: Answer) -> str:
+    """Return what is said where there is no hit."""
+    said = "nothing here seems to answer that"
+    if answer.confidence <= 0:
+        return said
+    return f"{said} (confidence {answer.confidence:.2f}; --min-score 0 shows what is nearest)"
+
+
 def footer(answer: Answer) -> str:
     """Return the line below a page: how much was found, how fast, and in what state the index was."""
     count = len(answer.hits)
-    found = "nothing found" if not count else f"{count} result{'s' if count > 1 else ''}"
+    found = f"{count} result{'s' if count > 1 else ''}"
     return f"{found} in {answer.ms:.0f} ms, index {answer.state}"
 
 

@@ -33,9 +33,10 @@ def test_piped_results_are_path_line_text_of_lines_that_are_there(indexed: Path,
 def test_json_is_one_object_of_the_documented_shape(indexed: Path, codesearch: Command) -> None:
     done = codesearch("ask", RETRY, "--json", cwd=indexed)
     said = json.loads(done.stdout)
-    assert list(said) == ["version", "query", "state", "ms", "results"]
+    assert list(said) == ["version", "query", "state", "ms", "confidence", "results"]
     assert (said["version"], said["query"], said["state"]) == (1, RETRY, "fresh")
     assert said["ms"] > 0
+    assert 0.9 < said["confidence"] <= 1
     assert [r["rank"] for r in said["results"]] == list(range(1, len(said["results"]) + 1))
     best = said["results"][0]
     source = (indexed / "shop/retry.py").read_text()
@@ -80,6 +81,20 @@ def test_filters_and_the_limit_hold(indexed: Path, codesearch: Command) -> None:
     paths = [row["path"] for row in json.loads(done.stdout)["results"]]
     assert set(paths) == {"shop/cart.py", "web/query.go"}
     assert 2 < len(paths) <= 5
+
+
+FOREIGN = ("how long to rest the dough before baking", "asdkjh qwe zxlk", "where did Hannibal cross the Alps", "🍕")
+
+
+@pytest.mark.parametrize("question", FOREIGN)
+def test_what_nothing_here_answers_is_said_to_be_so(question: str, indexed: Path, codesearch: Command) -> None:
+    done = codesearch("ask", question, cwd=indexed)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing here seems to answer that" in done.stderr
+    said = json.loads(codesearch("ask", question, "--json", "--min-score", "0", cwd=indexed).stdout)
+    assert said["confidence"] < 0.2
+    strict = codesearch("ask", RETRY, "--min-score", "1", cwd=indexed)
+    assert (strict.returncode, strict.stdout) == (1, ""), "nothing is as sure as that"
 
 
 def test_nothing_found_is_exit_1_and_no_output(indexed: Path, codesearch: Command) -> None:

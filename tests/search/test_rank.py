@@ -28,6 +28,9 @@ def evidences(draw: st.DrawFn) -> Evidence:
         of_file={name: column(len(lengths)) for name in FILE},
         similarity=0,
         coverage=0,
+        known=0,
+        named=0,
+        certain=False,
     )
 
 

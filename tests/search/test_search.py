@@ -71,7 +71,7 @@ def test_a_filter_reaches_matches_below_the_first_candidates(root: Path, tmp_pat
     with Workspace.open(tmp_path) as workspace:
         for _ in workspace.index(workers=0):
             pass
-        found = search(workspace.snapshot(), "zeppelin", 5, Mode.TEXT, Filter(languages=frozenset({"go"})))
+        found, _ = search(workspace.snapshot(), "zeppelin", 5, Mode.TEXT, Filter(languages=frozenset({"go"})))
         assert [hit.path for hit in found] == ["z.go"]
 
 
@@ -100,7 +100,7 @@ def test_a_file_that_changed_under_the_search_makes_the_answer_stale(tmp_path: P
     with Workspace.open(tmp_path) as workspace:
         for _ in workspace.index(workers=0):
             pass
-        hits = search(workspace.snapshot(), "zeppelin", 1)
+        hits, _ = search(workspace.snapshot(), "zeppelin", 1)
         file.write_text("# moved\ndef zeppelin():\n    return 1\n")
         (hit,), same = with_text(workspace.snapshot(), hits, workspace.settings)
         assert (hit.text.splitlines()[0], same) == ("# moved", False)
