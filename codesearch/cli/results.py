@@ -6,6 +6,7 @@ All three write to standard output and nothing but results; what is not a result
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.syntax import Syntax
@@ -64,15 +65,17 @@ def _as_object(rank: int, hit: Hit) -> dict[str, Any]:
 
 
 def print_lines(answer: Answer, console: Console) -> None:
-    """Print a line a hit, `path:line:text`, as grep does: the first line of its snippet.
+    """Print a line a hit, `path:line:text`, as grep does: of its snippet the line with most of the question's words.
 
     Not by way of the console, which would wrap lines and expand tabs; it only tells whether there are colours.
     """
     form = "{}:{}:{}" if console.color_system is None else _COLORED
     for hit in answer.hits:
         shown = _snippet(hit, hit.text, answer.query)
-        text = visible_line(shown.lines[0]) if shown.lines else ""
-        print(form.format(visible(hit.path), shown.start_line, text))
+        marks = Counter(mark.line for mark in shown.marks)
+        line = max(marks, key=lambda line: (marks[line], -line), default=shown.start_line)
+        text = visible_line(shown.lines[line - shown.start_line]) if shown.lines else ""
+        print(form.format(visible(hit.path), line, text))
 
 
 def print_explanations(answer: Answer) -> None:
