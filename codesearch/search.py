@@ -131,7 +131,7 @@ def search(
         if len(hits) == limit:
             break
         if speaks[at]:
-            hits.append(_hit(snapshot.mirror, int(evidence.positions[at]), reasons(evidence, at, earlier, *weights)))
+            hits.append(hit_of(snapshot.mirror, int(evidence.positions[at]), reasons(evidence, at, earlier, *weights)))
     # Vectors alone are for measuring them; nothing is held back then.
     return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
 
@@ -220,7 +220,8 @@ def _named(snapshot: Snapshot, question: Question, mask: NDArray[np.bool_] | Non
     return positions if mask is None else positions[mask[positions]]
 
 
-def _hit(mirror: Mirror, position: int, why: tuple[tuple[str, float], ...]) -> Hit:
+def hit_of(mirror: Mirror, position: int, why: tuple[tuple[str, float], ...] = ()) -> Hit:
+    """Return the chunk at POSITION, without its text, with the reasons WHY that add up to its score."""
     row = mirror.row(position)
     score = sum(worth for _, worth in why)
     return Hit(row.id, row.path, row.span, row.language, Kind(row.kind), row.symbol, score, reasons=why)

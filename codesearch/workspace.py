@@ -22,9 +22,10 @@ from codesearch.events import Event, Warned
 from codesearch.files import FileEntry, Skip, explain, is_ours, read
 from codesearch.paths import INDEX_FOLDER, Layout, base_bundle, index_folder, user_index_folder
 from codesearch.settings import Settings
-from codesearch.types import Answer, Chunk, Stale
+from codesearch.types import Answer, Chunk, Hit, Stale
 
 if TYPE_CHECKING:
+    from codesearch.related import Relation
     from codesearch.search import Filter, Mode, Snapshot
     from codesearch.types import Encoder
 
@@ -193,6 +194,21 @@ class Workspace:
             hits = []
         shown, same = with_text(snapshot, hits, self.settings)
         return Answer(query, state if same else Stale.FILES, (time.perf_counter() - started) * 1000, shown, sure)
+
+    def related(
+        self, path: str | Path, line: int, limit: int = 5, *, refresh: bool = True
+    ) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
+        """Return the chunk at LINE of the file PATH (absolute, or relative to the root), and what belongs to it.
+
+        For each relation there are at most LIMIT hits, best first. The index is brought up to date first, as by `ask`.
+        A file that is not indexed, and a line that it has not, raise UsageError.
+        """
+        from codesearch.related import related
+
+        if refresh:
+            self._refresh()
+        found = explain(self.root, path, self.settings)
+        return related(self.snapshot(), found.path, line, limit, self.settings)
 
     def _refresh(self) -> Stale:
         try:

@@ -226,6 +226,40 @@ def ask(
 
 
 @app.command()
+def related(
+    place: Annotated[str, typer.Argument(help="A line of a file.", metavar="PATH:LINE", show_default=False)],
+    root: Root = Path(),
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1)] = 5,
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """Show what belongs to the code at a line: its tests, its documentation, what calls it, and what is most like it.
+
+    Exits with 1 if nothing does.
+    """
+    path, _, line = place.rpartition(":")
+    if not path or not (line.isascii() and line.isdecimal()):
+        raise UsageError(f"{place} names no line. Write a path, a colon and a line, such as src/cart.py:31.")
+    errors = _console(color, stderr=True)
+    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+        state = _refresh(workspace, errors)
+        subject, found = workspace.related(Path.cwd() / path, int(line), limit, refresh=False)
+    if as_json:
+        print(results.related_json(subject, found, state))
+    else:
+        for relation, hits in found.items():
+            if hits and sys.stdout.isatty():
+                print(f"{relation}:")
+            results.print_lines(hits, subject.symbol.rpartition(".")[2], _console(color))
+    if not any(found.values()):
+        raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command()
 def status(
     root: Root = Path(),
     as_json: Json = False,
@@ -325,7 +359,7 @@ def _question(line: str, place: str) -> str:
 
 def _show(answer: Answer, console: Console, errors: Console) -> None:
     if not sys.stdout.isatty():
-        results.print_lines(answer, console)
+        results.print_lines(answer.hits, answer.query, console)
         return
     results.print_page(answer, console)
     sys.stdout.flush()

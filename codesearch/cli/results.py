@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.syntax import Syntax
@@ -18,7 +19,8 @@ from codesearch.snippet import Snippet, snippet
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from codesearch.types import Answer, Hit
+    from codesearch.related import Relation
+    from codesearch.types import Answer, Hit, Stale
 
 JSON_VERSION: Final = 1
 """Raised when a field changes its meaning or goes; new fields may come without.
@@ -49,6 +51,25 @@ def as_json(answer: Answer) -> str:
     )
 
 
+def related_json(subject: Hit, found: Mapping[Relation, Sequence[Hit]], state: Stale) -> str:
+    """Return what belongs to SUBJECT as one line of JSON; see `as_json`."""
+    return json.dumps(
+        {
+            "version": JSON_VERSION,
+            "state": state,
+            "path": subject.path,
+            "start_line": subject.span.start_line,
+            "end_line": subject.span.end_line,
+            "symbol": subject.symbol,
+            "related": [
+                {"relation": relation} | _as_object(rank, hit)
+                for relation, hits in found.items()
+                for rank, hit in enumerate(hits, 1)
+            ],
+        }
+    )
+
+
 def _as_object(rank: int, hit: Hit) -> dict[str, Any]:
     return {
         "rank": rank,
@@ -64,14 +85,14 @@ def _as_object(rank: int, hit: Hit) -> dict[str, Any]:
     }
 
 
-def print_lines(answer: Answer, console: Console) -> None:
-    """Print a line a hit, `path:line:text`, as grep does: of its snippet the line with most of the question's words.
+def print_lines(hits: Iterable[Hit], query: str, console: Console) -> None:
+    """Print a line a hit, `path:line:text`, as grep does: of its snippet the line with most of the QUERY's words.
 
     Not by way of the console, which would wrap lines and expand tabs; it only tells whether there are colours.
     """
     form = "{}:{}:{}" if console.color_system is None else _COLORED
-    for hit in answer.hits:
-        shown = _snippet(hit, hit.text, answer.query)
+    for hit in hits:
+        shown = _snippet(hit, hit.text, query)
         marks = Counter(mark.line for mark in shown.marks)
         line = max(marks, key=lambda line: (marks[line], -line), default=shown.start_line)
         text = visible_line(shown.lines[line - shown.start_line]) if shown.lines else ""
