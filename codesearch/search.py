@@ -28,7 +28,7 @@ from codesearch.prepare import digest
 from codesearch.question import Question
 from codesearch.rank import CHUNK, FILE, MORE, Weight, page, reasons, totals
 from codesearch.settings import Settings
-from codesearch.types import Encoder, Hit, Kind
+from codesearch.types import Encoder, Hit, Kind, Row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +40,8 @@ DEPTH: Final = 200
 """Candidates of each search; what comes later in both reaches no page."""
 _NAMESAKES: Final = 50
 """Definitions of one name, and files of one, that become candidates for their name alone."""
+_COPY: Final = 0.97
+"""Cosine, and share of the size, from which a chunk repeats another of its name; not 1, because the path is embedded."""
 _APART: Final = -10.0
 """Holds all but the best chunk of each file back behind all files."""
 _DEEPER: Final = 8
@@ -127,13 +129,43 @@ def search(
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[Hit] = []
+    shown: list[int] = []
     for at, earlier in zip(order.tolist(), before.tolist(), strict=True):
-        if len(hits) == limit:
+        position = int(evidence.positions[at])
+        if not speaks[at]:
+            continue
+        if (original := _copied(snapshot, position, shown)) is not None:
+            hits[original] = _with_copy(hits[original], snapshot.mirror.row(position))
+        elif len(hits) < limit:
+            hits.append(hit_of(snapshot.mirror, position, reasons(evidence, at, earlier, *weights)))
+            shown.append(position)
+        else:
             break
-        if speaks[at]:
-            hits.append(hit_of(snapshot.mirror, int(evidence.positions[at]), reasons(evidence, at, earlier, *weights)))
     # Vectors alone are for measuring them; nothing is held back then.
     return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
+
+
+def _copied(snapshot: Snapshot, position: int, shown: list[int]) -> int | None:
+    """Return which of the chunks SHOWN the one at POSITION repeats: nearly the same, of the same name, elsewhere."""
+    mirror = snapshot.mirror
+    name = mirror.symbols[position].rpartition(".")[2]
+    if not shown or not name:
+        return None
+    alike = mirror.vectors[shown] @ mirror.vectors[position]
+    for which in np.flatnonzero(alike >= _COPY).tolist():
+        original = shown[which]
+        sizes = sorted(int(mirror.sizes[some]) for some in (original, position))
+        if (
+            mirror.path_of[original] != mirror.path_of[position]
+            and mirror.symbols[original].rpartition(".")[2] == name
+            and sizes[0] >= _COPY * sizes[1]
+        ):
+            return int(which)
+    return None
+
+
+def _with_copy(hit: Hit, copy: Row) -> Hit:
+    return replace(hit, copies=(*hit.copies, f"{copy.path}:{copy.start_line}"))
 
 
 def evidence_for(

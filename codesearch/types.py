@@ -105,6 +105,8 @@ class Hit:
     score: float
     text: str = ""
     reasons: tuple[tuple[str, float], ...] = ()
+    copies: tuple[str, ...] = ()
+    """Where else nearly the same stands, each as `path:line`; it takes no row of its own."""
 
 
 class Stale(StrEnum):

@@ -26,7 +26,8 @@ JSON_VERSION: Final = 1
 """Raised when a field changes its meaning or goes; new fields may come without.
 
 1. version, query, state, ms, confidence, results: rank, score, path, start_line, end_line, language, kind, symbol,
-   text, and reasons: name and worth of each part of the score, in the order in which they are added.
+   text, copies (places, path:line), and reasons: name and worth of each part of the score, in the order in which they
+   are added.
 """
 
 _HEIGHT: Final = 6
@@ -81,6 +82,7 @@ def _as_object(rank: int, hit: Hit) -> dict[str, Any]:
         "kind": hit.kind,
         "symbol": hit.symbol,
         "text": hit.text,
+        "copies": list(hit.copies),
         "reasons": [{"name": name, "worth": round(worth, 6)} for name, worth in hit.reasons],
     }
 
@@ -117,6 +119,8 @@ def print_page(answer: Answer, console: Console) -> None:
         title = Text.assemble((place, "bold magenta"), "  ", (visible(hit.symbol), "bold"), (f"  {hit.kind}", "dim"))
         console.print(title)
         console.print(_highlighted(hit, answer.query))
+        if hit.copies:
+            console.print(Text(f"nearly the same: {', '.join(map(visible, hit.copies))}", "dim"))
         console.print()
 
 

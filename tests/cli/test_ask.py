@@ -51,6 +51,7 @@ def test_json_is_one_object_of_the_documented_shape(indexed: Path, codesearch: C
         "kind": "function",
         "symbol": "retry_with_backoff",
         "text": "",
+        "copies": [],
         "reasons": [],
     }
     assert best["text"] == "\n".join(source.splitlines()[9:17])

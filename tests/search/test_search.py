@@ -126,3 +126,17 @@ def test_a_question_without_a_known_word_finds_nothing_and_breaks_nothing(worksp
     for question in "", "???", "\x00", "ж" * 50, "and or not (", 'title:"x" AND', "\udcff":
         answer = workspace.ask(question, refresh=False)
         assert answer.state is Stale.FRESH
+
+
+def test_nearly_the_same_chunk_elsewhere_takes_no_row_but_is_named(tmp_path: Path) -> None:
+    body = "\n".join(f"    step_{i}(cargo, winds[{i}])" for i in range(12))
+    for folder in ("airship", "vendored/airship"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "fly.py").write_text(f"def zeppelin(cargo, winds):\n{body}\n")
+    (tmp_path / "other.py").write_text("def zeppelin(x):\n    return x\n")
+    with Workspace.open(tmp_path) as workspace:
+        hits = workspace.ask("fly a zeppelin with cargo").hits
+    assert [(hit.path, hit.copies) for hit in hits] == [
+        ("airship/fly.py", ("vendored/airship/fly.py:1",)),
+        ("other.py", ()),
+    ]
