@@ -41,7 +41,7 @@ DEPTH: Final = 200
 _NAMESAKES: Final = 50
 """Definitions of one name, and files of one, that become candidates for their name alone."""
 _COPY: Final = 0.97
-"""Cosine, and share of the size, from which a chunk repeats another of its name; not 1, because the path is embedded."""
+"""Cosine, and share of the size, from which a chunk repeats another of its name; not 1, as the path is embedded."""
 _APART: Final = -10.0
 """Holds all but the best chunk of each file back behind all files."""
 _DEEPER: Final = 8
