@@ -44,11 +44,15 @@ def test_the_command_line_starts_without_what_searches() -> None:
     assert not loaded & {"numpy", "lancedb", "onnxruntime", "pyarrow", "tokenizers", "tree_sitter", "git"}
 
 
-def test_the_words_and_the_ranking_need_only_the_standard_library() -> None:
-    code = """
+NEW = """
 import sys
 before = set(sys.modules)
-import codesearch.types, codesearch.errors, codesearch.events, codesearch.paths, codesearch.rank
-print(*{name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)
+import {}
+print(*{{name.partition(".")[0] for name in set(sys.modules) - before}} - sys.stdlib_module_names)
 """
-    assert modules(code) == {"codesearch"}
+
+
+def test_the_words_need_only_the_standard_library_and_the_ranking_numbers() -> None:
+    words = "codesearch.types, codesearch.errors, codesearch.events, codesearch.paths, codesearch.roles"
+    assert modules(NEW.format(words)) == {"codesearch"}
+    assert modules(NEW.format("codesearch.rank")) == {"codesearch", "numpy"}

@@ -43,6 +43,8 @@ ROUNDS: Final = 4
 PENALTY: Final = 2e-3
 STEPS: Final = 150
 RATE: Final = 0.08
+BEST: Final = 4
+"""Chunks of a file that may come to speak for it while its weights are fitted."""
 SET: Final = {("chunk", "line"), ("file", "path")}
 """Weights that no question here can teach: none of them is a stack trace."""
 
@@ -116,9 +118,13 @@ class Fitted:
             is_gold = np.zeros(len(evidence.files))
             for at, row in zip(evidence.file_of.tolist(), case.rows, strict=True):
                 is_gold[at] = row.path in wanted
-            chunk.append(np.column_stack([evidence.of_chunk[name] for name in CHUNK]))
+            # The best chunk of a file by other weights is, as good as always, among its best by the shipped ones.
+            worth = sum((weight.value * evidence.of_chunk[name] for name, weight in CHUNK.items()), np.zeros(1))
+            order, before = rank.page(worth, evidence.file_of, more=0)
+            kept = order[before < BEST]
+            chunk.append(np.column_stack([evidence.of_chunk[name][kept] for name in CHUNK]))
             file.append(np.column_stack([evidence.of_file[name] for name in FILE]))
-            chunk_file.append(evidence.file_of + files)
+            chunk_file.append(evidence.file_of[kept] + files)
             file_case.append(np.full(len(evidence.files), n))
             gold.append(is_gold)
             files += len(evidence.files)
