@@ -99,11 +99,20 @@ class Corpus:
         self.mirror = mirror
         self._names: dict[int, FileNames] = {}
         self._pulls: dict[int, float] = {}
+        self._symbols: dict[int, Terms] = {}
 
     def names(self, file: int) -> FileNames:
         """Return what the file `mirror.paths[FILE]` and its definitions are called."""
         if (known := self._names.get(file)) is None:
             known = self._names[file] = self._names_of(file)
+        return known
+
+    def symbol(self, row: int) -> Terms:
+        """Return the terms of what the chunk at ROW is called, without what that belongs to."""
+        if (known := self._symbols.get(row)) is None:
+            symbol = self.mirror.symbols[row]
+            last = symbol.rpartition("." if self.is_definition(row) else " > ")[2]
+            known = self._symbols[row] = Terms(terms(last))
         return known
 
     def _names_of(self, file: int) -> FileNames:

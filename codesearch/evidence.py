@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _K1: Final = 1.2
 _B: Final = 0.75
 """BM25's usual parameters: how fast repetition stops to count, and how much length is held against a text."""
+_WITHIN: Final = 0.25
+"""How much later parts of a definition are it: who asks for a name wants the place where it begins."""
 _NEAREST: Final = 3
 """Chunks whose similarity speaks for a file: one may be chance, and a long file has many."""
 
@@ -101,6 +103,7 @@ def gather(
     words = _Words(corpus, manifest, question, positions, starts)
     of_chunk |= words.of_chunk
     of_file |= words.of_file
+    of_chunk |= _of_symbols(corpus, question, candidates, positions)
     names = [corpus.names(int(file)) for file in files]
     recall = _recall([one.all for one in names], words.weights)
     of_file["names"] = _relative(recall)
@@ -112,7 +115,7 @@ def gather(
 
     parts = np.asarray(mirror.columns["part"].to_numpy())[positions]
     of_chunk["continuation"] = (parts > 0).astype(np.float64)
-    of_chunk["definition"] = _definitions(corpus, question, positions)
+    of_chunk["definition"] = np.where(parts > 0, _WITHIN, 1.0) * _definitions(corpus, question, positions)
     of_chunk["line"], of_file["path"] = _places(corpus, question, positions, files, file_of)
     return Evidence(
         positions=positions,
@@ -221,6 +224,17 @@ def _recall(names: list[Terms], weights: Mapping[str, float]) -> NDArray[np.floa
     """Return how much of a question, its terms weighed by WEIGHTS, each of NAMES says."""
     total = sum(weights.values()) or 1.0
     return np.array([sum(w * one.likeness(t) for t, w in weights.items()) / total for one in names], np.float64)
+
+
+def _of_symbols(
+    corpus: Corpus, question: Question, candidates: NDArray[np.intp], positions: NDArray[np.intp]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what the names of the CANDIDATES say; other chunks of their files have nothing of the question anyway."""
+    asked = Terms(question.terms)
+    whole = np.zeros(len(positions))
+    rows = np.flatnonzero(np.isin(positions, candidates))
+    whole[rows] = [_precision(corpus.symbol(int(positions[row])), asked) for row in rows]
+    return {"whole name": whole}
 
 
 def _of_names(

@@ -29,6 +29,8 @@ _WANTED: Final = {
     Role.EXAMPLE: re.compile(r"\b(examples?|samples?|demos?|benchmarks?)\b", re.IGNORECASE),
     Role.DOCUMENTATION: re.compile(r"\b(docs?|documentation|readme|changelog|guides?|tutorials?)\b", re.IGNORECASE),
     Role.INTERNAL: re.compile(r"\b(internal\w*|deprecat\w*|legacy|private|compat\w*)\b", re.IGNORECASE),
+    Role.VENDORED: re.compile(r"\b(vendor\w*|third[ -]party|bundled)\b", re.IGNORECASE),
+    Role.STUB: re.compile(r"\b(stubs?|declarations?|typings?)\b", re.IGNORECASE),
 }
 
 

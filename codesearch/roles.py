@@ -22,6 +22,10 @@ class Role(StrEnum):
     DOCUMENTATION = "documentation"
     INTERNAL = "internal"
     """Kept for compatibility, deprecated, or marked as an implementation detail."""
+    VENDORED = "vendored"
+    """Another project's code, copied in."""
+    STUB = "stub"
+    """Declares the types of code that is elsewhere."""
     INDEX = "index"
     """Stands for its folder: `mod.rs`, `__init__.py`, `index.ts`, `core.py`."""
 
@@ -32,6 +36,7 @@ _FOLDERS: Final = {
     r"|www|website|site",
     Role.DOCUMENTATION: r"docs?|documentation|changelogs?|man",
     Role.INTERNAL: r"_?(internal|impl|compat|deprecated|legacy|private)",
+    Role.VENDORED: r"_?vendor(ed)?|third[_-]?party|3rd[_-]?party|node_modules|bower_components",
 }
 """Expressions for the whole name of a folder."""
 _NAMES: Final = {
@@ -40,11 +45,14 @@ _NAMES: Final = {
     Role.DOCUMENTATION: r"(?i:(readme|changes|changelog|history|contributing|license|news|todo|authors|code_of_conduct"
     r"|upgrading)([._-].*)?|.*\.(md|mdx|markdown|rst|adoc|txt|html|css|scss|svg))",
     Role.INTERNAL: r"_?(internal|impl|compat|deprecated|legacy|private)([._-].*)?",
+    Role.STUB: r".*\.(pyi|rbi|d\.[cm]?ts)",
 }
 """Expressions for the whole name of a file."""
+_NONE: Final = r"(?!)"
 
 _ROLES: Final = {
-    role: re.compile(rf"(?:.*/)?(?:(?:{_FOLDERS[role]})/.*|(?:{_NAMES[role]}))", re.DOTALL) for role in _FOLDERS
+    role: re.compile(rf"(?:.*/)?(?:(?:{_FOLDERS.get(role, _NONE)})/.*|(?:{_NAMES.get(role, _NONE)}))", re.DOTALL)
+    for role in _FOLDERS | _NAMES
 }
 _INDEXES: Final = frozenset("index mod __init__ lib main init package package-info all types root core base".split())
 

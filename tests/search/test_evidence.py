@@ -69,6 +69,23 @@ def test_a_test_comes_after_the_code_unless_tests_are_asked_for(workspace: Works
     assert first("tests that add an item to a cart and total") == "tests/test_cart.py"
 
 
+def test_of_one_file_the_definition_that_the_question_calls_by_name_comes_first(tmp_path: Path) -> None:
+    body = "    rows = open_ledger()\n    for row in rows:\n        row.post(ledger)\n    return rows\n"
+    names = ("settle_invoice", "archive_ledger", "print_ledger")
+    root = root_of(tmp_path, {"ledger.py": "\n\n".join(f"def {name}(ledger):\n{body}" for name in names)})
+    with Workspace.open(root) as workspace:
+        for name in names:
+            assert workspace.ask(f"how to {name.replace('_', ' ')}").hits[0].symbol == name
+
+
+def test_a_name_finds_where_its_long_definition_begins(tmp_path: Path) -> None:
+    methods = "".join(f"    limit_{n} = {n}\n    ledger_{n} = Ledger(limit_{n})\n" for n in range(200))
+    with Workspace.open(root_of(tmp_path, {"books.py": f"class Ledger:\n{methods}"})) as workspace:
+        hits = workspace.ask("Ledger").hits
+    assert len(hits) > 1
+    assert hits[0].span.start_line == 1
+
+
 def test_an_index_that_grew_ranks_as_one_built_afresh(tmp_path: Path) -> None:
     queries = ["Cart", "add items and total", "tax rate of a country", "request context", "context.py:5"]
 
@@ -115,6 +132,9 @@ def root_of(root: Path, files: dict[str, str]) -> Path:
         ("src/newsletter.py", set()),
         ("src/implicit.py", set()),
         ("src/routing/mod.rs", {Role.INDEX}),
+        ("third_party/zlib/inflate.c", {Role.VENDORED}),
+        ("src/vendors.py", set()),
+        ("src/api.d.ts", {Role.STUB}),
     ],
 )
 def test_roles_are_read_from_names(path: str, expected: set[Role]) -> None:
