@@ -6,7 +6,6 @@ files, and the next one mostly the same.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -31,45 +30,43 @@ _SHORTEST_PREFIX: Final = 3
 
 
 class Terms:
-    """Some distinct terms, to be compared with those of a question."""
+    """Some distinct terms: those of a question, or those that something is called by."""
 
-    __slots__ = ("_members", "_sorted")
+    __slots__ = ("_by_beginning", "_size")
 
     def __init__(self, members: Iterable[str]) -> None:
         """Hold MEMBERS."""
-        self._sorted = sorted({term for term in members if term})
-        self._members = frozenset(self._sorted)
+        distinct = sorted({term for term in members if term})
+        self._size = sum(map(len, distinct))
+        self._by_beginning: dict[str, list[str]] = {}
+        for term in distinct:
+            self._by_beginning.setdefault(term[:_SHORTEST_PREFIX], []).append(term)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sorted)
+    def alike(self, others: Terms) -> Iterator[tuple[str, str, float]]:
+        """Yield each of these with each of OTHERS that it is like, and how like they are.
 
-    def __len__(self) -> int:
-        return len(self._sorted)
-
-    def likeness(self, term: str) -> float:
-        """Return 1 for a member, else the share that TERM and the member most like it have as a common beginning.
-
-        One of the two must be the beginning: `auth` and `authent` are alike, `authent` and `author` are not.
+        A term is like itself by 1, and like a longer one that it begins by its share of it: `auth` and `authent` are
+        alike, `authent` and `author` are not. What is alike begins alike, so of many terms few are compared.
         """
-        if term in self._members:
-            return 1.0
-        best = 0.0
-        if len(term) >= _SHORTEST_PREFIX:
-            for at in range(bisect_left(self._sorted, term), len(self._sorted)):
-                if not self._sorted[at].startswith(term):
-                    break
-                best = max(best, len(term) / len(self._sorted[at]))
-        beginnings = _beginnings(term)
-        if not self._members.isdisjoint(beginnings):
-            longest = next(beginning for beginning in beginnings if beginning in self._members)
-            best = max(best, len(longest) / len(term))
+        for beginning, asked in others._by_beginning.items():
+            for term in self._by_beginning.get(beginning, ()):
+                for other in asked:
+                    if term.startswith(other) or other.startswith(term):
+                        yield term, other, min(len(term), len(other)) / max(len(term), len(other))
+
+    def said_by(self, question: Terms) -> float:
+        """Return how much of these QUESTION says, by their lengths."""
+        best: dict[str, float] = {}
+        for term, _, likeness in self.alike(question):
+            best[term] = max(likeness, best.get(term, 0.0))
+        return sum(len(term) * likeness for term, likeness in best.items()) / max(self._size, 1)
+
+    def say(self, question: Terms) -> dict[str, float]:
+        """Return those of QUESTION that these are like, each with how like it the most alike is."""
+        best: dict[str, float] = {}
+        for _, other, likeness in self.alike(question):
+            best[other] = max(likeness, best.get(other, 0.0))
         return best
-
-
-@lru_cache(1 << 10)
-def _beginnings(term: str) -> tuple[str, ...]:
-    """Return what TERM begins with, longest first, itself left out."""
-    return tuple(term[:length] for length in range(len(term) - 1, _SHORTEST_PREFIX - 1, -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +97,7 @@ class Corpus:
         self._names: dict[int, FileNames] = {}
         self._pulls: dict[int, float] = {}
         self._symbols: dict[int, Terms] = {}
+        self._codes: dict[int, tuple[NDArray[np.uint32], NDArray[np.intp]]] = {}
 
     def names(self, file: int) -> FileNames:
         """Return what the file `mirror.paths[FILE]` and its definitions are called."""
@@ -169,6 +167,15 @@ class Corpus:
         most = max(agreeing.values(), default=0)
         return [file for file, n in agreeing.items() if n == most]
 
+    def codes(self, file: int) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
+        """Return the codes of the terms of FILE in order, and how many of them each of its chunks has."""
+        if (known := self._codes.get(file)) is None:
+            rows = self.mirror.rows(file)
+            found, starts = codes(self.mirror.terms(rows))
+            ends = np.cumsum(self.mirror.sizes[rows], dtype=np.int64)
+            known = self._codes[file] = found, np.diff(np.searchsorted(starts, ends), prepend=0)
+        return known
+
     def pull(self, file: int) -> float:
         """Return the length of the sum of the unit vectors of FILE's chunks: the more alike they are, the longer."""
         if (known := self._pulls.get(file)) is None:
@@ -185,3 +192,38 @@ class Corpus:
     def mean_file_size(self) -> float:
         """Mean size of a file, in bytes of its chunks' terms."""
         return self.mean_size * len(self.mirror) / max(len(self.mirror.paths), 1)
+
+
+_BASE: Final = 0x9E3779B97F4A7C15
+_INVERSE: Final = pow(_BASE, -1, 1 << 64)
+"""Of a polynomial hash modulo 2**64, where an odd number has an inverse: so all terms are hashed by one running sum."""
+_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
+_BLANK: Final = 32
+
+
+@lru_cache(2)
+def _powers(base: int, length: int) -> NDArray[np.uint64]:
+    powers = np.full(length, base, np.uint64)
+    powers[:1] = 1
+    return np.multiply.accumulate(powers)
+
+
+def codes(blob: bytes) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
+    """Return a number for each term of BLOB, where each stands between blanks of its own, and where each begins.
+
+    To compare numbers is fifty times as fast as to look for a term in the text. Two terms share a number by a chance of
+    one in four billion, which would count one as the other.
+    """
+    text = np.frombuffer(blob, np.uint8)
+    blank = text == _BLANK
+    starts = np.flatnonzero(blank[:-1] & ~blank[1:]) + 1
+    ends = np.flatnonzero(~blank[:-1] & blank[1:]) + 1
+    length = 1 << max(len(text), 1).bit_length()  # few lengths, so that the powers of most files are at hand
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(text * _powers(_BASE, length)[: len(text)])])
+    found = (sums[ends] - sums[starts]) * _powers(_INVERSE, length)[starts]
+    return ((found * _MIX) >> np.uint64(32)).astype(np.uint32), starts
+
+
+def code(term: str) -> int:
+    """Return the number that `codes` gives TERM."""
+    return int(codes(f" {term} ".encode("utf-8", "surrogatepass"))[0][0])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from codesearch.corpus import Terms
+from codesearch.corpus import Terms, code
 from codesearch.roles import Role
 
 if TYPE_CHECKING:
@@ -100,18 +100,19 @@ def gather(
         of_chunk["nearest"] = np.zeros(len(positions))
         of_file["meaning"] = of_file["near chunks"] = np.zeros(len(files))
 
-    words = _Words(corpus, manifest, question, positions, starts)
+    words = _Words(corpus, manifest, question, files, positions, starts)
     of_chunk |= words.of_chunk
     of_file |= words.of_file
-    of_chunk |= _of_symbols(corpus, question, candidates, positions)
+    asked = Terms(question.terms)
+    of_chunk |= _of_symbols(corpus, asked, candidates, positions)
     names = [corpus.names(int(file)) for file in files]
-    recall = _recall([one.all for one in names], words.weights)
+    recall = _recall([one.all for one in names], asked, words.weights)
     of_file["names"] = _relative(recall)
-    of_file |= _of_names(question, names, words.weights)
+    of_file |= _of_names(question, asked, names, words.weights)
     of_file["size"] = np.log(np.maximum(lengths, 1))
     for role in Role:
-        asked = role in question.wanted
-        of_file[role] = np.array([not asked and role in some.roles for some in names], np.float64)
+        lifted = role in question.wanted
+        of_file[role] = np.array([not lifted and role in some.roles for some in names], np.float64)
 
     parts = np.asarray(mirror.columns["part"].to_numpy())[positions]
     of_chunk["continuation"] = (parts > 0).astype(np.float64)
@@ -160,21 +161,23 @@ class _Words:
         corpus: Corpus,
         manifest: Manifest,
         question: Question,
+        files: NDArray[np.intp],
         positions: NDArray[np.intp],
         starts: NDArray[np.intp],
     ) -> None:
         mirror = corpus.mirror
-        chunks, files = len(mirror), len(mirror.paths)
+        chunks, every = len(mirror), len(mirror.paths)
         terms = question.terms
         compounds = {compound for phrase in question.phrases for compound in phrase}
         known = manifest.frequencies({*terms, *compounds})
         rarity = {t: _rarity(known.get(t, (0, 0))[0], chunks) for t in terms}
-        self.weights = {t: _rarity(known.get(t, (0, 0))[1], files) for t in terms}
+        self.weights = {t: _rarity(known.get(t, (0, 0))[1], every) for t in terms}
         """How rare each term is among files."""
 
         sizes = mirror.sizes[positions]
-        ends = np.cumsum(sizes, dtype=np.int64)
-        blob = mirror.terms(positions)
+        held_codes = [corpus.codes(int(file)) for file in files]
+        said = np.concatenate([np.empty(0, np.uint32), *(some for some, _ in held_codes)])
+        ends = np.cumsum(np.concatenate([np.empty(0, np.intp), *(each for _, each in held_codes)]))
         in_chunk = np.zeros(len(positions))
         held = np.zeros(len(positions))
         in_file = np.zeros(len(starts))
@@ -184,7 +187,7 @@ class _Words:
         file_length = _K1 * (1 - _B + _B * file_sizes / corpus.mean_file_size)
         for term in terms:
             if term in known:
-                count = _counts(blob, term, ends)
+                count = _counts(said, term, ends)
                 in_chunk += rarity[term] * count / (count + chunk_length)
                 held += rarity[term] * (count > 0)
                 of_file = np.add.reduceat(count, starts) if len(starts) else count
@@ -192,8 +195,8 @@ class _Words:
                 covered += self.weights[term] * (of_file > 0)
         phrases = np.zeros(len(starts))
         for phrase in question.phrases:
-            said = sum((_counts(blob, c, ends) for c in phrase if c in known), np.zeros(len(positions)))
-            phrases += _any((said > 0).astype(np.float64), starts)
+            times = sum((_counts(said, c, ends) for c in phrase if c in known), np.zeros(len(positions)))
+            phrases += _any((times > 0).astype(np.float64), starts)
 
         total, file_total = sum(rarity.values()) or 1.0, sum(self.weights.values()) or 1.0
         self.coverage = float(covered.max(initial=0)) / file_total
@@ -212,42 +215,39 @@ def _rarity(n: int, of: int) -> float:
     return log(1 + (of - n + 0.5) / (n + 0.5))
 
 
-def _counts(blob: bytes, term: str, ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how often TERM stands in each of the texts that make up BLOB and end at ENDS."""
-    needle = f" {term} ".encode("utf-8", "surrogatepass")
-    between = np.fromiter(map(len, blob.split(needle)[:-1]), np.int64)
-    found = np.cumsum(between + len(needle)) - len(needle)
+def _counts(codes: NDArray[np.uint32], term: str, ends: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return how often TERM stands in each of the texts whose terms make up CODES and end at ENDS."""
+    found = np.flatnonzero(codes == code(term))
     return np.bincount(np.searchsorted(ends, found, "right"), minlength=len(ends)).astype(np.float64)
 
 
-def _recall(names: list[Terms], weights: Mapping[str, float]) -> NDArray[np.float64]:
+def _recall(names: list[Terms], asked: Terms, weights: Mapping[str, float]) -> NDArray[np.float64]:
     """Return how much of a question, its terms weighed by WEIGHTS, each of NAMES says."""
     total = sum(weights.values()) or 1.0
-    return np.array([sum(w * one.likeness(t) for t, w in weights.items()) / total for one in names], np.float64)
+    said = (one.say(asked) for one in names)
+    return np.array([sum(weights[t] * likeness for t, likeness in some.items()) / total for some in said], np.float64)
 
 
 def _of_symbols(
-    corpus: Corpus, question: Question, candidates: NDArray[np.intp], positions: NDArray[np.intp]
+    corpus: Corpus, asked: Terms, candidates: NDArray[np.intp], positions: NDArray[np.intp]
 ) -> dict[str, NDArray[np.float64]]:
     """Return what the names of the CANDIDATES say; other chunks of their files have nothing of the question anyway."""
-    asked = Terms(question.terms)
     whole = np.zeros(len(positions))
     rows = np.flatnonzero(np.isin(positions, candidates))
-    whole[rows] = [_precision(corpus.symbol(int(positions[row])), asked) for row in rows]
+    whole[rows] = [corpus.symbol(int(positions[row])).said_by(asked) for row in rows]
     return {"whole name": whole}
 
 
 def _of_names(
-    question: Question, names: list[FileNames], weights: Mapping[str, float]
+    question: Question, asked: Terms, names: list[FileNames], weights: Mapping[str, float]
 ) -> dict[str, NDArray[np.float64]]:
     """Return what the names of files and folders say, and the names that they define."""
-    asked = Terms(question.terms)
     name = "".join(question.name[-1:]).lower()
     most = max(len(question.names), 1)
     return {
-        "file name": _relative(_recall([one.stem for one in names], weights)),
-        "whole file name": np.array([_precision(one.stem, asked) for one in names], np.float64),
-        "folder": np.array([_precision(one.folder, asked) for one in names], np.float64),
+        "file name": _relative(_recall([one.stem for one in names], asked, weights)),
+        "whole file name": np.array([one.stem.said_by(asked) for one in names], np.float64),
+        "folder": np.array([one.folder.said_by(asked) for one in names], np.float64),
         "named word": np.array([_is_word(one, question) for one in names], np.float64),
         "identifiers": np.array([len(question.names & one.defined) / most for one in names], np.float64),
         "defines": np.array([bool(name) and name in one.lowered for one in names], np.float64),
@@ -258,12 +258,6 @@ def _is_word(names: FileNames, question: Question) -> bool:
     """Tell whether the file's name is a word of the question, or its words written together."""
     squeezed = names.word.replace("_", "").replace("-", "")
     return names.word in question.words or squeezed == question.text.lower().replace(" ", "").replace("_", "")
-
-
-def _precision(names: Terms, asked: Terms) -> float:
-    """Return how much of NAMES is ASKED for, by their lengths."""
-    whole = sum(map(len, names))
-    return sum(len(name) * asked.likeness(name) for name in names) / whole if whole else 0.0
 
 
 def _definitions(corpus: Corpus, question: Question, positions: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from codesearch.corpus import Terms
+from codesearch.corpus import Terms, code, codes
 from codesearch.question import Place, Question
 from codesearch.roles import Role, roles, telling_name
+from codesearch.text import joined
 from codesearch.workspace import Workspace
 
 FILES = {
@@ -148,14 +151,21 @@ def test_an_index_file_is_named_after_its_folder() -> None:
 
 def test_terms_are_alike_by_a_common_beginning_that_is_all_of_one() -> None:
     names = Terms(["authent", "route", "router", "by"])
-    assert [names.likeness(t) for t in ("route", "rout", "auth", "author", "byte", "routers")] == [
-        1,
-        4 / 5,
-        4 / 7,
-        0,
-        0,
-        6 / 7,
-    ]
+    assert names.say(Terms(["route", "rout", "auth", "author", "byte", "routers"])) == {
+        "route": 1,
+        "rout": 4 / 5,
+        "auth": 4 / 7,
+        "routers": 6 / 7,
+    }
+    assert names.said_by(Terms(["router", "auth"])) == (7 * 4 / 7 + 5 * 5 / 6 + 6) / 20
+
+
+@given(st.lists(st.lists(st.text("abé_", min_size=1, max_size=4)), max_size=5))
+def test_terms_are_counted_by_their_codes(texts: list[list[str]]) -> None:
+    found, starts = codes("".join(map(joined, texts)).encode())
+    assert len(starts) == sum(map(len, texts))
+    for term in {term for text in texts for term in text}:
+        assert (found == code(term)).sum() == sum(text.count(term) for text in texts)
 
 
 def test_a_question_names_places_as_people_and_programs_do() -> None:
