@@ -57,7 +57,7 @@ class Terms:
     def said_by(self, question: Terms) -> float:
         """Return how much of these QUESTION says, by their lengths."""
         if self._by_beginning.keys().isdisjoint(question._by_beginning):
-            return 0.0  # as most of them, at a tenth of the price
+            return 0.0  # as for most names, before anything is made to compare them
         best: dict[str, float] = {}
         for term, _, likeness in self.alike(question):
             best[term] = max(likeness, best.get(term, 0.0))
@@ -203,7 +203,7 @@ _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _BLANK: Final = 32
 
 
-@lru_cache(2)
+@lru_cache(64)  # both bases in every length; together they are twice the longest
 def _powers(base: int, length: int) -> NDArray[np.uint64]:
     powers = np.full(length, base, np.uint64)
     powers[:1] = 1
@@ -213,8 +213,8 @@ def _powers(base: int, length: int) -> NDArray[np.uint64]:
 def codes(blob: bytes) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     """Return a number for each term of BLOB, where each stands between blanks of its own, and where each begins.
 
-    To compare numbers is fifty times as fast as to look for a term in the text. Two terms share a number by a chance of
-    one in four billion, which would count one as the other.
+    Comparing numbers costs a question far less than looking for its terms in the text. Two terms share a number by a
+    chance of one in four billion, which would count one as the other.
     """
     text = np.frombuffer(blob, np.uint8)
     blank = text == _BLANK
