@@ -57,7 +57,7 @@ class Reading:
     """What the LM makes of B documents in one pass."""
 
     logits: Tensor
-    """(B, L, V), of the token after each."""
+    """(B, L, V), of the token after each; (B, 1, V), the last one's, where they were not wanted."""
     states: Tensor
     """(B, L, d), what the LM's head turned into logits."""
 
@@ -169,8 +169,10 @@ def open_to_others(lm: PreTrainedModel) -> None:
         )
 
 
-def read(lm: PreTrainedModel, ids: Tensor, mask: Tensor) -> tuple[Reading, Documents]:
+def read(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, logits: bool = True) -> tuple[Reading, Documents]:
     """Pass 1: read each document alone, as the stock LM does. Return that, and the documents for pass 2.
+
+    Without LOGITS, half the cost of a small LM, its states are all there is.
 
     IDS and MASK are (B, L), right-padded, every document with at least one token, else ValueError. Nothing is detached.
     Gradient checkpointing is fine in the non-reentrant form, transformers' default; the other form loses the gradients
@@ -181,7 +183,7 @@ def read(lm: PreTrainedModel, ids: Tensor, mask: Tensor) -> tuple[Reading, Docum
     if not (mask[:, 0].all() and (mask[:, 1:] <= mask[:, :-1]).all()):
         raise ValueError("documents must be padded on the right and hold at least one token each")
     documents = Documents(ids, mask)
-    reading = _reading(lm, ids, mask, documents=documents)
+    reading = _reading(lm, ids, mask, logits, documents=documents)
     if len(documents.layers) != lm.config.num_hidden_layers:
         raise UsageError(
             f"{type(lm).__name__} left keys and values of {len(documents.layers)} of its {lm.config.num_hidden_layers} "
@@ -190,15 +192,18 @@ def read(lm: PreTrainedModel, ids: Tensor, mask: Tensor) -> tuple[Reading, Docum
     return reading, documents
 
 
-def attend(lm: PreTrainedModel, documents: Documents, weights: Tensor, *, v_norm: bool = False) -> Reading:
+def attend(
+    lm: PreTrainedModel, documents: Documents, weights: Tensor, *, v_norm: bool = False, logits: bool = True
+) -> Reading:
     """Pass 2: read DOCUMENTS again with a look at the others, WEIGHTS (B, B) saying how much at which.
 
     The same documents can be attended to again with other weights; with zeros it is pass 1 once more.
     """
-    return _reading(lm, documents.ids, documents.mask, others=_Others(documents, weights, v_norm))
+    return _reading(lm, documents.ids, documents.mask, logits, others=_Others(documents, weights, v_norm))
 
 
-def _reading(lm: PreTrainedModel, ids: Tensor, mask: Tensor, **ours: Documents | _Others) -> Reading:
+def _reading(lm: PreTrainedModel, ids: Tensor, mask: Tensor, logits: bool, **ours: Documents | _Others) -> Reading:
     """Run LM, which hands what it does not know on to its attention function."""
-    output = lm(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True, **ours)
+    wanted: dict[str, Any] = {} if logits else {"logits_to_keep": 1}
+    output = lm(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True, **wanted, **ours)
     return Reading(output.logits, output.hidden_states[-1])

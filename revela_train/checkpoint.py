@@ -17,7 +17,8 @@ from torch import Tensor, nn
 def save(folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]) -> None:
     """Write where the run stands after STEP steps, then drop older tensors."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    # Copies, because safetensors refuses two names for one storage, as tied weights have.
+    tensors = {f"model.{k}": v.clone(memory_format=torch.contiguous_format) for k, v in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v).contiguous() for k, v in state.items()}
     name = f"step-{step}.safetensors"

@@ -33,3 +33,29 @@ class PretrainConfig:
     """Count each piece of a text once, as search does."""
     checkpoint_every: int = 500
     """Steps between checkpoints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointConfig:
+    """Pretraining of the embedded LM with the cross path open, and of the retriever by pairs and Revela together."""
+
+    tokens: int = 4096
+    """Size of the LM's vocabulary."""
+    seed: int = 0
+    steps: int = 4000
+    alone: float = 0.25
+    """Share of the steps in which the LM learns by itself: what it has to say about documents is noise until it can
+    use them."""
+    rate: float = 2e-4
+    """Adam's peak learning rate of the retriever's table, which has been trained with pairs before."""
+    lm_rate: float = 2e-3
+    """The same for the LM, which is new."""
+    temperature: float = 0.1
+    """Of the document weights at the first step. Paper: 1e-4, an arg-max that gives most documents no gradient."""
+    last_temperature: float = 0.03
+    """At the last, approached geometrically."""
+    share: float = 0.3
+    """Revela's of the retriever's gradient."""
+    blind: float = 0.2
+    """Of the documents: they see no other, so that the LM knows how to read without."""
+    checkpoint_every: int = 200

@@ -115,7 +115,7 @@ def document_losses(
     which is the paper's method. LOSS_MASK (B, L) says which tokens count, all by default; a document's first token has
     no loss, and a document without a token that counts has the loss 0.
     """
-    alone, documents = read(embedded.lm, ids, mask)
+    alone, documents = read(embedded.lm, ids, mask, logits=False)
     return losses_again(embedded, alone, documents, weights, pointer, loss_mask)
 
 
@@ -128,9 +128,9 @@ def losses_again(
     loss_mask: Tensor | None = None,
 ) -> Tensor:
     """Return what `document_losses` does, from the first pass on: to try several WEIGHTS on the same documents."""
-    reading = attend(embedded.lm, documents, weights)
+    reading = attend(embedded.lm, documents, weights, logits=False)
     head = embedded.pointer if pointer else None
-    return mean_losses(token_losses(head, reading, alone, documents, weights), documents.mask, loss_mask)
+    return mean_losses(token_losses(embedded.lm, head, reading, alone, documents, weights), documents.mask, loss_mask)
 
 
 def mean_losses(tokens: Tensor, mask: Tensor, loss_mask: Tensor | None = None) -> Tensor:

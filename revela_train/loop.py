@@ -34,7 +34,8 @@ class Stepped:
     """Since this process began to train."""
 
 
-def _rate(step: int, steps: int) -> float:
+def rate(step: int, steps: int) -> float:
+    """Return the share of the peak rate at STEP of STEPS: up from zero, then linearly down to it."""
     warm = max(1, round(_WARM_UP * steps))
     return min((step + 1) / warm, max(0.0, (steps - step) / (steps - warm)))
 
@@ -85,7 +86,7 @@ def train(
             if step + 1 < config.steps:
                 upcoming = ahead.submit(sampler, step + 1)
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                group["lr"] = peak * _rate(step, config.steps)
+                group["lr"] = peak * rate(step, config.steps)
             loss = loss_of(retriever, batch, config.temperature)
             optimiser.zero_grad()
             loss.backward()

@@ -19,6 +19,7 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from revela_train.attention import Documents, Reading
 
@@ -42,48 +43,58 @@ class PointerHead(nn.Module):
         nn.init.constant_(self.gate.bias, _SHY)
 
     def copied(self, reading: Reading, alone: Reading, documents: Documents) -> Tensor:
-        """Return C (B, B, L-1): what document j gives to the token after t of document i, Σ_s A_ij(t,s) [they agree].
+        """Return C (N, B): what document j gives to each of the N tokens that follow one, Σ_s A_ij(t,s) [they agree].
 
         READING is pass 2, ALONE is pass 1 of DOCUMENTS. A position of j counts where a token follows it; a document of
-        one token gives nothing. Holds 2 · (B·L)² float32 numbers for the gradient. The part of j = i is there too:
+        one token gives nothing. Holds 2 · N · B·L float32 numbers for the gradient. The part of j = i is there too:
         the weights leave it out.
         """
-        ids, mask = documents.ids, documents.mask.bool()
-        batch, length = ids.shape[0], ids.shape[1] - 1
-        queries = self.query(reading.states[:, :-1].float()) * self.key.out_features**-0.5
+        ids, follows = documents.ids, followed(documents)
+        queries = self.query(reading.states[:, :-1][follows].float()) * self.key.out_features**-0.5  # (N, width)
         keys = self.key(alone.states[:, :-1].float())
-        scores = (queries.flatten(0, 1) @ keys.flatten(0, 1).T).view(batch, length, batch, length)
-        follows = mask[:, 1:]  # (B of j, L-1)
+        scores = (queries @ keys.flatten(0, 1).T).view(len(queries), *follows.shape)  # (N, B of j, L-1)
         scores = scores.masked_fill(~follows, torch.finfo(scores.dtype).min)
-        agree = (ids[:, 1:, None, None] == ids[:, 1:]) & follows  # (B, L-1, B, L-1)
-        copied: Tensor = (scores.softmax(-1) * agree).sum(-1).transpose(1, 2)
+        agree = (ids[:, 1:][follows][:, None, None] == ids[:, 1:]) & follows
+        copied: Tensor = (scores.softmax(-1) * agree).sum(-1)
         return copied
 
-    def losses(self, reading: Reading, alone: Reading, documents: Documents, weights: Tensor) -> Tensor:
-        """Return -log p of each token but a document's first, (B, L-1), nats, float32; padding has a value, too.
+    def losses(self, reading: Reading, alone: Reading, documents: Documents, weights: Tensor, plain: Tensor) -> Tensor:
+        """Return -log p of each of the N tokens that follow one, (N,), nats, float32; PLAIN (N,) is the LM's own.
 
         WEIGHTS is W (B, B), rows summing to one or to zero. Both parts are added in units of the larger one, so that
         nothing underflows: a log-sum-exp that has no logarithm of what is not copied at all.
         """
+        follows = followed(documents)
+        of = follows.nonzero()[:, 0]  # (N,), the document of each token
         weights = weights.float()
-        written = -_cross_entropy(reading, documents.ids)
-        logit = self.gate(reading.states[:, :-1].float()).squeeze(-1)
-        seen = weights.sum(1).clamp(max=1)[:, None]
-        written = written + ((1 - seen) + seen * torch.sigmoid(-logit)).log()
-        copied = torch.sigmoid(logit) * (weights[:, :, None] * self.copied(reading, alone, documents)).sum(1)
+        logit = self.gate(reading.states[:, :-1][follows].float()).squeeze(-1)
+        seen = weights.sum(1).clamp(max=1)[of]
+        written = ((1 - seen) + seen * torch.sigmoid(-logit)).log() - plain
+        copied = torch.sigmoid(logit) * (weights[of] * self.copied(reading, alone, documents)).sum(1)
         unit = torch.maximum(written, copied.log()).detach()
         return -(unit + ((written - unit).exp() + copied * (-unit).exp()).log())
 
 
-def _cross_entropy(reading: Reading, ids: Tensor) -> Tensor:
-    """Return -log p_LM of each token but the first, (B, L-1), in float32."""
-    return F.cross_entropy(reading.logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
+def followed(documents: Documents) -> Tensor:
+    """Return (B, L-1): which positions have a token after them, and so a loss."""
+    return documents.mask[:, 1:].bool()
 
 
 def token_losses(
-    head: PointerHead | None, reading: Reading, alone: Reading, documents: Documents, weights: Tensor
+    lm: PreTrainedModel,
+    head: PointerHead | None,
+    reading: Reading,
+    alone: Reading,
+    documents: Documents,
+    weights: Tensor,
 ) -> Tensor:
-    """Return -log p of each token but a document's first, (B, L-1): with HEAD the mixture, without it the LM's own."""
-    if head is None:
-        return _cross_entropy(reading, documents.ids)
-    return head.losses(reading, alone, documents, weights)
+    """Return -log p of each token but a document's first, (B, L-1), 0 for padding: LM's own, or with HEAD the mixture.
+
+    The LM's logits, the dearest part of a small one, are taken only where there is a token.
+    """
+    follows = followed(documents)
+    logits = lm.get_output_embeddings()(reading.states[:, :-1][follows]).float()
+    found = F.cross_entropy(logits, documents.ids[:, 1:][follows], reduction="none")
+    if head is not None:
+        found = head.losses(reading, alone, documents, weights, found)
+    return found.new_zeros(follows.shape).masked_scatter(follows, found)

@@ -28,9 +28,16 @@ from revela_train.retriever import StaticRetriever
 
 Say = Callable[[str], None]
 
-DEVELOPMENT: Final = 20
-"""Every so many-th repository (in order of name) is left out of training: documented functions of it choose between
-configurations, and say while training how well a comment finds its function in a repository never seen."""
+DEVELOPMENT: Final = frozenset(
+    """Kotlin+kotlinx-datetime apple+swift-nio com-lihaoyi+os-lib ekmett+lens google+googletest jekyll+jekyll
+    luarocks+luarocks nikic+PHP-Parser rayon-rs+rayon scrapy+scrapy thephpleague+flysystem
+    yhirose+cpp-httplib""".split()
+)
+"""Repositories left out of training: documented functions of them choose between configurations, and say while training
+how well a comment finds its function in a repository never seen."""
+
+_EVERY: Final = 20
+"""Of a corpus without any of those, every so many-th repository, in order of name, takes their place."""
 
 _QUESTIONS: Final = 300
 """Development questions a repository, at most."""
@@ -59,7 +66,8 @@ def prepare(
 
 def development_rows(pieces: Pieces) -> NDArray[np.bool_]:
     """Return which chunks belong to the development repositories."""
-    return np.asarray(pieces.repository % DEVELOPMENT == DEVELOPMENT // 2)
+    named = [i for i, name in enumerate(pieces.repositories) if name in DEVELOPMENT]
+    return np.isin(pieces.repository, named or range(_EVERY // 2, len(pieces.repositories), _EVERY))
 
 
 def development_questions(pieces: Pieces) -> tuple[Bags, Bags, NDArray[np.int32]]:

@@ -1,0 +1,185 @@
+"""Groups of related documents, what Revela learns from: several documents of a few files, and some that do not belong.
+
+A group has to give every document something to look at and something to leave alone: all of one file would leave
+nothing to tell apart, all at random nothing to learn. So it is a few files, of one repository, with several documents
+each, and distractors. A function and its documentation are two documents. Group `step` depends on the
+seed and the step alone, so a resumed run sees what it would have seen, and no two passes over a corpus group it alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from revela_train.batches import Bags
+from revela_train.corpus import Pieces, Ragged
+from revela_train.lm import padded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupConfig:
+    """What a group is made of."""
+
+    documents: int = 16
+    """The paper's 16: half as many cost it 2 points on CoIR, a quarter 5."""
+    clusters: int = 4
+    """Files they come from, at most."""
+    distractors: int = 2
+    """Of the documents: of no cluster of the group."""
+    longest: int = 64
+    """Tokens of the LM that a document is cut to, from a random start: most are shorter, and all are padded to the
+    longest of their group, whose square a step costs."""
+    shortest: int = 5
+    """Tokens below which a text is no document."""
+    related: float = 0.5
+    """How often the next cluster is one that belongs to the first, where any do; else it is of the repository."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """N documents to draw groups from, each as the retriever and as the LM reads it."""
+
+    pieces: Ragged
+    """For the retriever."""
+    tokens: Ragged
+    """For the LM: the same words."""
+    cluster: NDArray[np.int64]
+    """(N,), the file that a document is from, or whatever else makes documents one."""
+    repository: NDArray[np.int64]
+    """(N,)."""
+    related: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """Clusters that belong to a cluster: tests, imports, what it documents."""
+    near: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """Documents that are like a document in their words, and of another cluster: the hardest distractors."""
+
+
+def library(pieces: Pieces, tokens: Pieces, rows: NDArray[np.int64]) -> Library:
+    """Return the documents of ROWS of a corpus: each body, and each doc comment by itself.
+
+    PIECES and TOKENS are one corpus in the retriever's and in the LM's vocabulary, row for row. The chunks of one file
+    are a cluster: those whose paths are the same.
+    """
+    files: dict[tuple[int, bytes], int] = {}
+    seen_pieces: list[NDArray[np.uint16]] = []
+    seen_tokens: list[NDArray[np.uint16]] = []
+    cluster: list[int] = []
+    repository: list[int] = []
+    for i in rows.tolist():
+        key = int(pieces.repository[i]), pieces.path[i].tobytes()
+        file = files.setdefault(key, len(files))
+        for name in ("doc", "body"):
+            its_tokens = getattr(tokens, name)[i]
+            if len(its_tokens):
+                seen_pieces.append(getattr(pieces, name)[i])
+                seen_tokens.append(its_tokens)
+                cluster.append(file)
+                repository.append(key[0])
+    return Library(Ragged.of(seen_pieces), Ragged.of(seen_tokens), np.array(cluster), np.array(repository))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """B documents, as both models read them."""
+
+    bags: Bags
+    """For the retriever: the distinct pieces of each."""
+    ids: Tensor
+    """(B, L), tokens for the LM, right-padded."""
+    mask: Tensor
+    """(B, L)."""
+    rows: NDArray[np.int64]
+    """Which documents of the library."""
+
+
+class GroupSampler:
+    """Draws groups from a library."""
+
+    def __init__(self, shelf: Library, config: GroupConfig) -> None:
+        """Draw from what of SHELF is long enough."""
+        self._shelf, self._config = shelf, config
+        rows = np.flatnonzero(np.diff(shelf.tokens.offsets) >= config.shortest)
+        rows = rows[np.diff(shelf.pieces.offsets)[rows] > 0]
+        order = rows[np.argsort(shelf.cluster[rows], kind="stable")]
+        clusters, starts = np.unique(shelf.cluster[order], return_index=True)
+        self._rows = dict(zip(clusters.tolist(), np.split(order, starts[1:]), strict=True))
+        self._clusters: dict[int, NDArray[np.int64]] = {}
+        of = shelf.repository[order[starts]]
+        plural = np.array([len(self._rows[c]) > 1 for c in clusters.tolist()], dtype=bool)
+        for r in np.unique(of):
+            if len(mine := clusters[(of == r) & plural]) > 1:
+                self._clusters[int(r)] = mine
+        self._all = {int(r): order[np.isin(shelf.repository[order], [r])] for r in self._clusters}
+        self._repositories = np.array(sorted(self._clusters))
+        # Square root: large repositories are seen more, but do not drown the others.
+        size = np.sqrt([len(self._all[r]) for r in self._repositories.tolist()])
+        self._share = size / size.sum() if len(size) else size
+
+    def __len__(self) -> int:
+        """Return the number of documents that groups are made of."""
+        return sum(map(len, self._all.values()))
+
+    def __call__(self, step: int) -> Group:
+        """Return group STEP."""
+        config = self._config
+        rng = np.random.default_rng((config.seed, step))
+        repository = int(rng.choice(self._repositories, p=self._share))
+        clusters = self._chosen(repository, rng)
+        wanted = config.documents - config.distractors
+        pools = [rng.permutation(self._rows[c])[:wanted].tolist() for c in clusters]
+        drawn: list[int] = []
+        while len(drawn) < wanted and any(pools):
+            # Turn by turn, so that a long file does not crowd the others out.
+            drawn += [pool.pop() for pool in pools if pool][: wanted - len(drawn)]
+        drawn += self._others(repository, set(clusters), drawn, config.documents - len(drawn), rng)
+        return self.group(drawn, rng)
+
+    def _chosen(self, repository: int, rng: np.random.Generator) -> list[int]:
+        pool = self._clusters[repository]
+        first = int(rng.choice(pool))
+        chosen = [first]
+        kin = [c for c in self._shelf.related.get(first, ()) if c in self._rows]
+        # Twice as many tries as places: a small repository has few files, and they come up again.
+        for _ in range(2 * self._config.clusters):
+            if len(chosen) == self._config.clusters:
+                break
+            it = int(rng.choice(kin if kin and rng.random() < self._config.related else pool))
+            if it not in chosen:
+                chosen.append(it)
+        return chosen
+
+    def _others(
+        self, repository: int, clusters: set[int], drawn: Sequence[int], count: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Return COUNT documents of other clusters: those like what is DRAWN in words, else any."""
+        shelf = self._shelf
+        near = {n for row in drawn for n in shelf.near.get(row, ()) if int(shelf.cluster[n]) not in clusters}
+        found = rng.permutation(np.array(sorted(near), np.int64))[:count].tolist()
+        taken = {*found, *drawn}
+        for row in rng.choice(self._all[repository], 4 * count + 4).tolist():
+            if len(found) == count:
+                break
+            if row not in taken and int(shelf.cluster[row]) not in clusters:
+                found.append(row)
+                taken.add(row)
+        return found
+
+    def group(self, rows: Sequence[int], rng: np.random.Generator) -> Group:
+        """Return the documents ROWS as a group, each cut at the same place for both models."""
+        bags, ids = [], []
+        for row in rows:
+            pieces, tokens = self._shelf.pieces[row], self._shelf.tokens[row]
+            spare = len(tokens) - self._config.longest
+            if spare > 0:
+                start = int(rng.integers(spare + 1))
+                ratio = len(pieces) / len(tokens)
+                end = start + self._config.longest
+                pieces = pieces[int(start * ratio) : max(int(end * ratio), int(start * ratio) + 1)]
+                tokens = tokens[start:end]
+            bags.append(np.unique(pieces))
+            ids.append(tokens.tolist())
+        return Group(Bags.of(bags), *padded(ids), np.array(rows))

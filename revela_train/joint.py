@@ -1,0 +1,160 @@
+"""Revela and contrast together: one step of both, and what the LM makes of what the retriever says.
+
+Revela's gradient is small beside that of a contrastive batch, and drowns in a plain sum. Here each gives a gradient of
+its own, and Revela's is scaled so that it makes a set share of what the retriever learns from, step by step; the LM
+learns from its own loss alone, unscaled. The share is ours; the loss is Revela's, with the pointer head unless told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from revela_train.attention import read
+from revela_train.batches import Bags
+from revela_train.groups import Group
+from revela_train.lm import EmbeddedLM, document_losses, losses_again
+from revela_train.revela import document_weights, similarities
+
+Encode = Callable[[Tensor, Tensor], Tensor]
+"""Pieces laid end to end and where each bag begins → unit vectors (B, D)."""
+
+_MEMORY: Final = 0.95
+"""Of the running norms of both gradients."""
+
+
+def encoded(encode: Encode, bags: Bags) -> Tensor:
+    """Return unit vectors (B, D) of BAGS."""
+    return encode(torch.from_numpy(bags.pieces), torch.from_numpy(bags.offsets))
+
+
+def weights_of(encode: Encode, group: Group, temperature: float) -> Tensor:
+    """Return W (B, B) of GROUP. A bag of pieces is the same as query and as passage, so S is symmetric; W is not."""
+    vectors = encoded(encode, group.bags)
+    return document_weights(similarities(vectors, vectors), temperature)
+
+
+def revela_loss(
+    encode: Encode,
+    embedded: EmbeddedLM,
+    group: Group,
+    temperature: float,
+    *,
+    pointer: bool = True,
+    blind: Tensor | None = None,
+) -> Tensor:
+    """Return the mean loss of GROUP's documents, nats a token, with a look at each other.
+
+    BLIND (B,), where given, is 1 for documents that see no other: an LM that always saw some would be lost without.
+    """
+    weights = weights_of(encode, group, temperature)
+    if blind is not None:
+        weights = weights * (1 - blind)[:, None]
+    return document_losses(embedded, group.ids, group.mask, weights, pointer).mean()
+
+
+class Balance:
+    """Adds two gradients so that the second has a set share of the sum's length, as running norms have it."""
+
+    def __init__(self, share: float) -> None:
+        """Give Revela SHARE (below 1) of the retriever's gradient."""
+        self._ratio = share / (1 - share)
+        self.norms: tuple[float, float] | None = None
+        """Running norms of both gradients, pairs first."""
+        self.share = share
+        """Revela's share in the last step: |λ·g_revela| / (|g_pairs| + |λ·g_revela|)."""
+
+    def __call__(
+        self, retriever: Sequence[nn.Parameter], lm: Sequence[nn.Parameter], pairs: Tensor, own: Tensor
+    ) -> None:
+        """Set the gradients of both models from the losses PAIRS and OWN (Revela's)."""
+        of_pairs = torch.autograd.grad(pairs, retriever, allow_unused=True)
+        of_own = torch.autograd.grad(own, [*retriever, *lm], allow_unused=True)
+        norms = _norm(of_pairs), _norm(of_own[: len(retriever)])
+        before = self.norms or norms
+        self.norms = tuple(_MEMORY * b + (1 - _MEMORY) * n for b, n in zip(before, norms, strict=True))  # type: ignore[assignment]
+        scale = self._ratio * self.norms[0] / max(self.norms[1], 1e-12)  # type: ignore[index]
+        self.share = scale * norms[1] / max(norms[0] + scale * norms[1], 1e-12)
+        for parameter, one, other in zip(retriever, of_pairs, of_own, strict=False):
+            parameter.grad = _sum(one, other, scale)
+        for parameter, gradient in zip(lm, of_own[len(retriever) :], strict=True):
+            parameter.grad = gradient
+
+
+def _norm(gradients: Sequence[Tensor | None]) -> float:
+    return float(torch.stack([g.norm() for g in gradients if g is not None]).norm())
+
+
+def _sum(one: Tensor | None, other: Tensor | None, scale: float) -> Tensor | None:
+    if other is None:
+        return one
+    return other * scale if one is None else one.add_(other, alpha=scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Mean loss of held-out documents, nats a token, by what they saw of each other."""
+
+    none: float
+    """Nothing."""
+    uniform: float
+    """All others alike."""
+    learned: float
+    """What the retriever says."""
+    shuffled: float
+    """The same weights, given to other documents."""
+    best: float
+    """Each the one other document that helps it most: as much as could be learnt."""
+
+    @property
+    def signal(self) -> bool:
+        """Tell whether the retriever's weights help the LM more than equal ones and than chance."""
+        return self.learned < self.uniform and self.learned < self.shuffled
+
+    def __str__(self) -> str:
+        """Return all five in one line."""
+        return (
+            f"none {self.none:.3f}, uniform {self.uniform:.3f}, learned {self.learned:.3f}, "
+            f"shuffled {self.shuffled:.3f}, best single {self.best:.3f}"
+        )
+
+
+@torch.no_grad()
+def heard(
+    encode: Encode, embedded: EmbeddedLM, groups: Sequence[Group], temperature: float, *, pointer: bool = True
+) -> Heard:
+    """Return what the LM makes of GROUPS that nobody has learnt from."""
+    embedded.eval()
+    sums = torch.zeros(5, dtype=torch.float64)
+    for number, group in enumerate(groups):
+        size = len(group.ids)
+        learned = weights_of(encode, group, temperature)
+        others = 1 - torch.eye(size)
+        turn = torch.Generator().manual_seed(number)
+        shuffled = _shuffled(learned, turn)
+        alone, documents = read(embedded.lm, group.ids, group.mask, logits=False)
+        cases = [torch.zeros(size, size), others / (size - 1), learned, shuffled]
+        found = [losses_again(embedded, alone, documents, w, pointer) for w in cases]
+        # Document i looks at i + k alone, k from 1: every pair is met once.
+        singles = [
+            losses_again(embedded, alone, documents, torch.eye(size).roll(k, 1), pointer) for k in range(1, size)
+        ]
+        found.append(torch.stack(singles).min(0).values)
+        sums += torch.stack([f.double().mean() for f in found])
+    embedded.train()
+    return Heard(*(sums / len(groups)).tolist())
+
+
+def _shuffled(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Return WEIGHTS (B, B) with each row's given to other documents at random; the diagonal stays zero."""
+    size = len(weights)
+    made = torch.zeros_like(weights)
+    for i in range(size):
+        others = [j for j in range(size) if j != i]
+        order = torch.randperm(size - 1, generator=generator)
+        made[i, others] = weights[i, others][order]
+    return made
