@@ -6,6 +6,7 @@ files, and the next one mostly the same.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,7 +20,7 @@ from codesearch.text import terms
 from codesearch.types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,67 +28,191 @@ if TYPE_CHECKING:
 
 _SHORTEST_PREFIX: Final = 3
 """Characters that two terms must begin with alike; fewer say nothing."""
+_BUCKETS: Final = 64
+"""Parts of a file's terms, by the highest bits of their codes; a question looks through one a term."""
+_BUCKET_SHIFT: Final = 32 - 6
+_CODE_BITS: Final = np.uint64(32)
+"""Above a chunk's number among those of its file stands a code, so that one sort orders both."""
+_BUCKET_BEGINS: Final = np.append(np.arange(_BUCKETS, dtype=np.uint64) << np.uint64(_BUCKET_SHIFT + 32), ~np.uint64(0))
+_CHUNK_MASK: Final = np.uint64((1 << 32) - 1)
 
 
-class Terms:
-    """Some distinct terms: those of a question, or those that something is called by."""
+class _Postings:
+    """Rows of a term's code, a chunk and how often it has the term, to which more are added."""
 
-    __slots__ = ("_by_beginning", "_size")
+    def __init__(self) -> None:
+        self._room = np.empty((1 << 10, 3), np.uint32)
+        self._length = 0
 
-    def __init__(self, members: Iterable[str]) -> None:
-        """Hold MEMBERS."""
-        distinct = sorted({term for term in members if term})
-        self._size = sum(map(len, distinct))
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, columns: Sequence[NDArray[np.integer]]) -> None:
+        """Add rows, given as three COLUMNS."""
+        needed = self._length + len(columns[0])
+        if needed > len(self._room):
+            room = np.empty((2 * needed, 3), np.uint32)
+            room[: self._length] = self.rows
+            self._room = room
+        for i, column in enumerate(columns):
+            self._room[self._length : needed, i] = column
+        self._length = needed
+
+    @property
+    def rows(self) -> NDArray[np.uint32]:
+        """Shape (n, 3)."""
+        return self._room[: self._length]
+
+
+def _ranges(begins: NDArray[np.intp], ends: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the numbers from each of BEGINS to before its of ENDS, one range after the other, and their lengths."""
+    lengths = ends - begins
+    skipped = begins - (np.cumsum(lengths) - lengths)
+    return np.repeat(skipped, lengths) + np.arange(lengths.sum()), lengths
+
+
+class Vocabulary:
+    """Names, each some distinct terms, and the terms that they are made of, both numbered as they come.
+
+    A question is compared with each term once, however many names have it, and what it says of hundreds of names is
+    looked up by their numbers.
+    """
+
+    def __init__(self) -> None:
+        """Hold none yet."""
+        self._numbers: dict[str, int] = {}
         self._by_beginning: dict[str, list[str]] = {}
-        for term in distinct:
-            self._by_beginning.setdefault(term[:_SHORTEST_PREFIX], []).append(term)
+        self._members = array("q")
+        """Numbers of the terms of each name, in their order, one name after the other."""
+        self._bounds = array("q", [0])
+        """Where in these each name begins, and the last one ends."""
+        self._sizes = array("q")
+        """Characters of each name."""
 
-    def alike(self, others: Terms) -> Iterator[tuple[str, str, float]]:
-        """Yield each of these with each of OTHERS that it is like, and how like they are.
+    def __len__(self) -> int:
+        """Return how many terms there are."""
+        return len(self._numbers)
+
+    def add(self, terms: Iterable[str]) -> int:
+        """Return the number of a new name made of TERMS."""
+        distinct = sorted({term for term in terms if term})
+        self._members.extend(map(self._number, distinct))
+        self._bounds.append(len(self._members))
+        self._sizes.append(sum(map(len, distinct)))
+        return len(self._sizes) - 1
+
+    def _number(self, term: str) -> int:
+        if (known := self._numbers.get(term)) is None:
+            known = self._numbers[term] = len(self._numbers)
+            self._by_beginning.setdefault(term[:_SHORTEST_PREFIX], []).append(term)
+        return known
+
+    def alike(self, asked: str) -> Iterator[tuple[str, int, float]]:
+        """Yield each term that ASKED is like, with its number and how like they are.
 
         A term is like itself by 1, and like a longer one that it begins by its share of it: `auth` and `authent` are
         alike, `authent` and `author` are not. What is alike begins alike, so of many terms few are compared.
         """
-        for beginning, asked in others._by_beginning.items():
-            for term in self._by_beginning.get(beginning, ()):
-                for other in asked:
-                    if term.startswith(other) or other.startswith(term):
-                        yield term, other, min(len(term), len(other)) / max(len(term), len(other))
+        for term in self._by_beginning.get(asked[:_SHORTEST_PREFIX], ()):
+            if term.startswith(asked) or asked.startswith(term):
+                likeness = min(len(term), len(asked)) / max(len(term), len(asked))
+                yield term, self._numbers[term], likeness
 
-    def said_by(self, question: Terms) -> float:
-        """Return how much of these QUESTION says, by their lengths."""
-        if self._by_beginning.keys().isdisjoint(question._by_beginning):
-            return 0.0  # as for most names, before anything is made to compare them
-        best: dict[str, float] = {}
-        for term, _, likeness in self.alike(question):
-            best[term] = max(likeness, best.get(term, 0.0))
-        return sum(len(term) * likeness for term, likeness in best.items()) / max(self._size, 1)
+    def members(self, names: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Return the terms of NAMES, one name after the other, and how many terms and characters each has."""
+        bounds = np.asarray(self._bounds)
+        at, lengths = _ranges(bounds[names], bounds[names + 1])
+        return np.asarray(self._members)[at], lengths, np.asarray(self._sizes)[names]
 
-    def say(self, question: Terms) -> dict[str, float]:
-        """Return those of QUESTION that these are like, each with how like it the most alike is."""
-        best: dict[str, float] = {}
-        for _, other, likeness in self.alike(question):
-            best[other] = max(likeness, best.get(other, 0.0))
-        return best
+
+class Asked:
+    """The terms of a question, as they are like those that a vocabulary holds by then."""
+
+    def __init__(self, vocabulary: Vocabulary, terms: Iterable[str]) -> None:
+        """Compare TERMS with all of VOCABULARY."""
+        self._vocabulary = vocabulary
+        self._terms = sorted(set(terms))
+        alike = [(column, *found) for column, asked in enumerate(self._terms) for found in vocabulary.alike(asked)]
+        rows = {number: row for row, number in enumerate(dict.fromkeys(number for _, _, number, _ in alike), 1)}
+        self._row_of = np.zeros(len(vocabulary), np.intp)
+        """Shape (terms of the vocabulary,): the row of each below, 0 for those that are like nothing that is asked."""
+        self._likeness = np.zeros((len(rows) + 1, len(self._terms)))
+        """Shape (rows, asked terms)."""
+        self._worth = np.zeros(len(rows) + 1)
+        """Shape (rows,): so many characters of the term are said."""
+        for column, term, number, likeness in alike:
+            self._row_of[number] = row = rows[number]
+            self._likeness[row, column] = likeness
+            self._worth[row] = max(self._worth[row], len(term) * likeness)
+
+    def shares(self, names: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return how much of each of NAMES is said, by the lengths of its terms."""
+        owners, rows, sizes = self._found(names)
+        # As below, sums are taken from left to right, so a figure does not depend on what else is looked up.
+        shares: NDArray[np.float64] = np.bincount(owners, self._worth[rows], len(names)) / np.maximum(sizes, 1)
+        return shares
+
+    def recall(self, names: NDArray[np.intp], weights: Mapping[str, float]) -> NDArray[np.float64]:
+        """Return how much of what is asked, its terms weighed by WEIGHTS, each of NAMES says."""
+        recall = np.zeros(len(names))
+        owners, rows, _ = self._found(names)
+        if len(owners):
+            first = np.flatnonzero(np.diff(owners, prepend=-1))
+            said = np.maximum.reduceat(self._likeness[rows], first) * [weights[term] for term in self._terms]
+            recall[owners[first]] = said.cumsum(1)[:, -1]
+        return recall / (sum(weights.values()) or 1.0)
+
+    def _found(self, names: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Return, for each term of NAMES that is like one that is asked, which name has it and its row; then sizes."""
+        members, lengths, sizes = self._vocabulary.members(names)
+        rows = self._row_of[members]
+        found = np.flatnonzero(rows)
+        return np.searchsorted(np.cumsum(lengths), found, "right"), rows[found], sizes
 
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """What one file, its folders and its definitions are called."""
+    """What one file, its folders and its definitions are called; what is a number is one of the vocabulary's names."""
 
     word: str
     """The file's name up to its first dot, in lower case."""
-    stem: Terms
+    squeezed: str
+    """The same without what joins words."""
+    stem: int
     """Of the file's telling name."""
-    folder: Terms
+    folder: int
     """Of the folder it lies in."""
-    all: Terms
+    all: int
     """Of its path and of everything it defines."""
     defined: frozenset[str]
     """The last parts of its definitions' qualified names, as they stand there."""
     lowered: frozenset[str]
     """The same in lower case."""
-    roles: frozenset[Role]
+    roles: int
+    """A bit for each `Role`, in their order from the lowest: whether it plays it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The terms of all chunks of some files."""
+
+    buckets: NDArray[np.intp]
+    """Shape (files, _BUCKETS + 1): where in the postings each bucket of a file begins."""
+    postings: NDArray[np.uint32]
+    """Shape (n, 3): the code of a term, which chunk of its file has it, and how often."""
+    starts: NDArray[np.intp]
+    """Shape (files,): where the chunks of each file begin."""
+    chunks: int
+
+    def count(self, term: str) -> NDArray[np.float64]:
+        """Return how often TERM stands in each chunk, shape (chunks,)."""
+        wanted = code(term)
+        bucket = wanted >> _BUCKET_SHIFT
+        at, lengths = _ranges(self.buckets[:, bucket], self.buckets[:, bucket + 1])
+        found = np.flatnonzero(self.postings[at, 0] == wanted)
+        _, chunk, times = self.postings[at[found]].T
+        which = np.repeat(self.starts, lengths)[found] + chunk
+        return np.asarray(np.bincount(which, times, self.chunks), np.float64)
 
 
 class Corpus:
@@ -96,24 +221,33 @@ class Corpus:
     def __init__(self, mirror: Mirror) -> None:
         """View MIRROR."""
         self.mirror = mirror
+        self.vocabulary = Vocabulary()
+        """Of the names that were asked for so far."""
         self._names: dict[int, FileNames] = {}
-        self._pulls: dict[int, float] = {}
-        self._symbols: dict[int, Terms] = {}
-        self._codes: dict[int, tuple[NDArray[np.uint32], NDArray[np.intp]]] = {}
+        self._symbols = np.full(len(mirror), -1, np.intp)
+        """Shape (chunks,): the name of each, -1 where it is not known yet."""
+        self._pulls = np.full(len(mirror.paths), np.nan)
+        self._postings = _Postings()
+        self._buckets = np.zeros((len(mirror.paths), _BUCKETS + 1), np.intp)
+        self._read = np.zeros(len(mirror.paths), np.bool_)
+        """Shape (files,): whether its terms are in the postings."""
 
-    def names(self, file: int) -> FileNames:
-        """Return what the file `mirror.paths[FILE]` and its definitions are called."""
-        if (known := self._names.get(file)) is None:
-            known = self._names[file] = self._names_of(file)
-        return known
+    def rows(self, files: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the positions of the chunks of FILES, one file after the other, and how many each has."""
+        order, bounds = self.mirror.by_path
+        at, lengths = _ranges(bounds[files], bounds[files + 1])
+        return order[at], lengths
 
-    def symbol(self, row: int) -> Terms:
-        """Return the terms of what the chunk at ROW is called, without what that belongs to."""
-        if (known := self._symbols.get(row)) is None:
-            symbol = self.mirror.symbols[row]
-            last = symbol.rpartition("." if self.is_definition(row) else " > ")[2]
-            known = self._symbols[row] = Terms(terms(last))
-        return known
+    def names(self, files: NDArray[np.intp]) -> list[FileNames]:
+        """Return what each of FILES, indices into the mirror's paths, and its definitions are called."""
+        return [self._names.get(file) or self._names_of(file) for file in files.tolist()]
+
+    def symbols(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return what the chunk at each of ROWS is called, without what that belongs to, as names."""
+        for row in rows[self._symbols[rows] < 0].tolist():
+            last = self.mirror.symbols[row].rpartition("." if self.is_definition(row) else " > ")[2]
+            self._symbols[row] = self.vocabulary.add(terms(last))
+        return self._symbols[rows]
 
     def _names_of(self, file: int) -> FileNames:
         path = self.mirror.paths[file]
@@ -121,15 +255,20 @@ class Corpus:
         defined = frozenset(filter(None, (symbol.rpartition(".")[2] for symbol in symbols)))
         folders = PurePosixPath(path).parent.parts
         telling = terms(telling_name(path))
-        return FileNames(
-            word=stem(path).lower(),
-            stem=Terms(telling),
-            folder=Terms(terms(folders[-1]) if folders else ()),
-            all=Terms({*telling, *terms("/".join(folders)), *terms("\n".join(symbols))}),
+        word = stem(path).lower()
+        plays = roles(path)
+        named = self.vocabulary.add
+        names = self._names[file] = FileNames(
+            word=word,
+            squeezed=word.replace("_", "").replace("-", ""),
+            stem=named(telling),
+            folder=named(terms(folders[-1]) if folders else ()),
+            all=named((*telling, *terms("/".join(folders)), *terms("\n".join(symbols)))),
             defined=defined,
             lowered=frozenset(name.lower() for name in defined),
-            roles=roles(path),
+            roles=sum((role in plays) << bit for bit, role in enumerate(Role)),
         )
+        return names
 
     @cached_property
     def _kinds(self) -> NDArray[np.object_]:
@@ -169,21 +308,31 @@ class Corpus:
         most = max(agreeing.values(), default=0)
         return [file for file, n in agreeing.items() if n == most]
 
-    def codes(self, file: int) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
-        """Return the codes of the terms of FILE in order, and how many of them each of its chunks has."""
-        if (known := self._codes.get(file)) is None:
-            rows = self.mirror.rows(file)
-            found, starts = codes(self.mirror.terms(rows))
-            ends = np.cumsum(self.mirror.sizes[rows], dtype=np.int64)
-            known = self._codes[file] = found, np.diff(np.searchsorted(starts, ends), prepend=0)
-        return known
+    def said(self, files: NDArray[np.intp], starts: NDArray[np.intp], chunks: int) -> Said:
+        """Return the terms of FILES, whose chunks begin at STARTS and are so many."""
+        for file in files[~self._read[files]].tolist():
+            self._read_terms(file)
+        return Said(self._buckets[files], self._postings.rows, starts, chunks)
 
-    def pull(self, file: int) -> float:
-        """Return the length of the sum of the unit vectors of FILE's chunks: the more alike they are, the longer."""
-        if (known := self._pulls.get(file)) is None:
+    def _read_terms(self, file: int) -> None:
+        rows = self.mirror.rows(file)
+        found, at = codes(self.mirror.terms(rows))
+        ends = np.searchsorted(at, np.cumsum(self.mirror.sizes[rows], dtype=np.int64))
+        chunks = np.repeat(np.arange(len(rows), dtype=np.uint64), np.diff(ends, prepend=0))
+        pairs = np.sort(found.astype(np.uint64) << _CODE_BITS | chunks)
+        first = np.flatnonzero(np.diff(pairs, prepend=~pairs[:1]))
+        distinct = pairs[first]
+        self._buckets[file] = len(self._postings) + np.searchsorted(distinct, _BUCKET_BEGINS)
+        times = np.diff(first, append=len(pairs))
+        self._postings.add((distinct >> _CODE_BITS, distinct & _CHUNK_MASK, times))
+        self._read[file] = True
+
+    def pulls(self, files: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the length of the sum of the unit vectors of each of FILES: the more alike they are, the longer."""
+        for file in files[np.isnan(self._pulls[files])].tolist():
             total = self.mirror.vectors[self.mirror.rows(file)].sum(0)
-            known = self._pulls[file] = float(np.sqrt(total @ total))
-        return known
+            self._pulls[file] = np.sqrt(total @ total)
+        return self._pulls[files]
 
     @cached_property
     def mean_size(self) -> float:

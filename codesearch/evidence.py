@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from codesearch.corpus import Terms, code
+from codesearch.corpus import Asked
+from codesearch.rank import by_file
 from codesearch.roles import Role
 
 if TYPE_CHECKING:
@@ -76,11 +77,9 @@ def gather(
     SIMILARITIES, shape (len(mirror),), are the cosines of every chunk's vector and the question's, None to do without.
     """
     mirror = corpus.mirror
-    found = np.unique(mirror.path_of[candidates])
+    found = np.flatnonzero(np.bincount(mirror.path_of[candidates]))
     files = np.array(sorted(found.tolist(), key=mirror.paths.__getitem__), np.intp)
-    rows = [mirror.rows(int(file)) for file in files]
-    lengths = np.array([len(some) for some in rows], np.intp)
-    positions = np.concatenate([*rows, np.empty(0, np.intp)])
+    positions, lengths = corpus.rows(files)
     file_of = np.repeat(np.arange(len(files)), lengths)
     starts = np.cumsum(lengths) - lengths
 
@@ -93,7 +92,7 @@ def gather(
         of_chunk["nearest"] = _relative(near)
         of_file["meaning"] = _relative(
             np.maximum(np.add.reduceat(similarities[positions].astype(np.float64), starts), 0)
-            / np.array([max(corpus.pull(int(file)), 1e-9) for file in files])
+            / np.maximum(corpus.pulls(files), 1e-9)
         )
         of_file["near chunks"] = _relative(_mean_of_largest(near, file_of, starts, lengths))
     else:
@@ -103,18 +102,17 @@ def gather(
     words = _Words(corpus, manifest, question, files, positions, starts)
     of_chunk |= words.of_chunk
     of_file |= words.of_file
-    asked = Terms(question.terms)
-    of_chunk |= _of_symbols(corpus, asked, candidates, positions)
-    names = [corpus.names(int(file)) for file in files]
-    recall = _recall([one.all for one in names], asked, words.weights)
-    of_file["names"] = _relative(recall)
-    of_file |= _of_names(question, asked, names, words.weights)
+    names = corpus.names(files)
+    of_chunk["whole name"], called = _of_names(corpus, question, candidates, positions, names, words.weights)
+    of_file |= {name: called[name] for name in ("whole file name", "folder")}
+    of_file |= {name: _relative(called[name]) for name in ("names", "file name")}
+    of_file |= _of_definitions(question, names)
     of_file["size"] = np.log(np.maximum(lengths, 1))
-    for role in Role:
-        lifted = role in question.wanted
-        of_file[role] = np.array([not lifted and role in some.roles for some in names], np.float64)
+    roles = np.fromiter((one.roles for one in names), np.intp)
+    for bit, role in enumerate(Role):
+        of_file[role] = (roles >> bit & (role not in question.wanted)).astype(np.float64)
 
-    parts = np.asarray(mirror.columns["part"].to_numpy())[positions]
+    parts = mirror.parts[positions]
     of_chunk["continuation"] = (parts > 0).astype(np.float64)
     of_chunk["definition"] = np.where(parts > 0, _WITHIN, 1.0) * _definitions(corpus, question, positions)
     of_chunk["line"], of_file["path"] = _places(corpus, question, positions, files, file_of)
@@ -127,7 +125,7 @@ def gather(
         similarity=similarity,
         coverage=words.coverage,
         known=words.known,
-        named=float(recall.max(initial=0)),
+        named=float(called["names"].max(initial=0)),
         certain=bool((of_chunk["definition"] == 1).any() or of_file["path"].any()),
     )
 
@@ -145,7 +143,7 @@ def _mean_of_largest(
     values: NDArray[np.float64], file_of: NDArray[np.intp], starts: NDArray[np.intp], lengths: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return the mean of each file's largest VALUES, at most _NEAREST of them."""
-    ordered = values[np.lexsort((-values, file_of))]
+    ordered = values[by_file(values, file_of)]
     total = np.zeros(len(starts))
     for n in range(_NEAREST):
         has = lengths > n
@@ -175,9 +173,7 @@ class _Words:
         """How rare each term is among files."""
 
         sizes = mirror.sizes[positions]
-        held_codes = [corpus.codes(int(file)) for file in files]
-        said = np.concatenate([np.empty(0, np.uint32), *(some for some, _ in held_codes)])
-        ends = np.cumsum(np.concatenate([np.empty(0, np.intp), *(each for _, each in held_codes)]))
+        said = corpus.said(files, starts, len(positions))
         in_chunk = np.zeros(len(positions))
         held = np.zeros(len(positions))
         in_file = np.zeros(len(starts))
@@ -187,7 +183,7 @@ class _Words:
         file_length = _K1 * (1 - _B + _B * file_sizes / corpus.mean_file_size)
         for term in terms:
             if term in known:
-                count = _counts(said, term, ends)
+                count = said.count(term)
                 in_chunk += rarity[term] * count / (count + chunk_length)
                 held += rarity[term] * (count > 0)
                 of_file = np.add.reduceat(count, starts) if len(starts) else count
@@ -195,7 +191,7 @@ class _Words:
                 covered += self.weights[term] * (of_file > 0)
         phrases = np.zeros(len(starts))
         for phrase in question.phrases:
-            times = sum((_counts(said, c, ends) for c in phrase if c in known), np.zeros(len(positions)))
+            times = sum((said.count(c) for c in phrase if c in known), np.zeros(len(positions)))
             phrases += _any((times > 0).astype(np.float64), starts)
 
         total, file_total = sum(rarity.values()) or 1.0, sum(self.weights.values()) or 1.0
@@ -215,49 +211,49 @@ def _rarity(n: int, of: int) -> float:
     return log(1 + (of - n + 0.5) / (n + 0.5))
 
 
-def _counts(codes: NDArray[np.uint32], term: str, ends: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return how often TERM stands in each of the texts whose terms make up CODES and end at ENDS."""
-    found = np.flatnonzero(codes == code(term))
-    return np.bincount(np.searchsorted(ends, found, "right"), minlength=len(ends)).astype(np.float64)
-
-
-def _recall(names: list[Terms], asked: Terms, weights: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return how much of a question, its terms weighed by WEIGHTS, each of NAMES says."""
-    total = sum(weights.values()) or 1.0
-    said = (one.say(asked) for one in names)
-    return np.array([sum(weights[t] * likeness for t, likeness in some.items()) / total for some in said], np.float64)
-
-
-def _of_symbols(
-    corpus: Corpus, asked: Terms, candidates: NDArray[np.intp], positions: NDArray[np.intp]
-) -> dict[str, NDArray[np.float64]]:
-    """Return what the names of the CANDIDATES say; other chunks of their files have nothing of the question anyway."""
-    whole = np.zeros(len(positions))
-    rows = np.flatnonzero(np.isin(positions, candidates))
-    whole[rows] = [corpus.symbol(int(positions[row])).said_by(asked) for row in rows]
-    return {"whole name": whole}
-
-
 def _of_names(
-    question: Question, asked: Terms, names: list[FileNames], weights: Mapping[str, float]
-) -> dict[str, NDArray[np.float64]]:
-    """Return what the names of files and folders say, and the names that they define."""
-    name = "".join(question.name[-1:]).lower()
-    most = max(len(question.names), 1)
-    return {
-        "file name": _relative(_recall([one.stem for one in names], asked, weights)),
-        "whole file name": np.array([one.stem.said_by(asked) for one in names], np.float64),
-        "folder": np.array([one.folder.said_by(asked) for one in names], np.float64),
-        "named word": np.array([_is_word(one, question) for one in names], np.float64),
-        "identifiers": np.array([len(question.names & one.defined) / most for one in names], np.float64),
-        "defines": np.array([bool(name) and name in one.lowered for one in names], np.float64),
+    corpus: Corpus,
+    question: Question,
+    candidates: NDArray[np.intp],
+    positions: NDArray[np.intp],
+    names: list[FileNames],
+    weights: Mapping[str, float],
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Return how much of the names of chunks, and what of those of files and folders, the question says."""
+    # Chunks that are no candidates have nothing of the question, so neither have their names.
+    is_candidate = np.zeros(len(corpus.mirror), np.bool_)
+    is_candidate[candidates] = True
+    rows = np.flatnonzero(is_candidate[positions])
+    symbols = corpus.symbols(positions[rows])
+    asked = Asked(corpus.vocabulary, question.terms)  # when all their names are in it
+
+    stems = np.fromiter((one.stem for one in names), np.intp)
+    folders = np.fromiter((one.folder for one in names), np.intp)
+    every = np.fromiter((one.all for one in names), np.intp)
+    files = len(names)
+    shares = asked.shares(np.concatenate([stems, folders, symbols]))
+    recall = asked.recall(np.concatenate([every, stems]), weights)
+    of_chunk = np.zeros(len(positions))
+    of_chunk[rows] = shares[2 * files :]
+    return of_chunk, {
+        "whole file name": shares[:files],
+        "folder": shares[files : 2 * files],
+        "names": recall[:files],
+        "file name": recall[files:],
     }
 
 
-def _is_word(names: FileNames, question: Question) -> bool:
-    """Tell whether the file's name is a word of the question, or its words written together."""
-    squeezed = names.word.replace("_", "").replace("-", "")
-    return names.word in question.words or squeezed == question.text.lower().replace(" ", "").replace("_", "")
+def _of_definitions(question: Question, names: list[FileNames]) -> dict[str, NDArray[np.float64]]:
+    """Return which files are called by a word of the question, and which define the names that it mentions."""
+    name = "".join(question.name[-1:]).lower()
+    words, mentioned = question.words, question.names
+    squeezed = question.text.lower().replace(" ", "").replace("_", "")  # its words written together
+    shared = np.fromiter((len(mentioned & one.defined) for one in names), np.float64)
+    return {
+        "named word": np.fromiter((one.word in words or one.squeezed == squeezed for one in names), np.float64),
+        "identifiers": shared / max(len(mentioned), 1),
+        "defines": np.fromiter((bool(name) and name in one.lowered for one in names), np.float64),
+    }
 
 
 def _definitions(corpus: Corpus, question: Question, positions: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -87,6 +87,13 @@ def totals(
     return np.round(of_chunk + of_file[evidence.file_of], _DECIMALS)
 
 
+def by_file(values: NDArray[np.float64], file_of: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the order by file, and in each from the largest of VALUES; the same ones keep theirs."""
+    order = np.argsort(-values, kind="stable")
+    narrow = np.min_scalar_type(int(file_of.max(initial=0)))  # sorts by radix, in a fraction of `lexsort`
+    return order[np.argsort(file_of[order].astype(narrow), kind="stable")]
+
+
 def page(
     scores: NDArray[np.float64], file_of: NDArray[np.intp], more: float = MORE.value
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -95,11 +102,10 @@ def page(
     A chunk is held back by MORE for each better chunk of its file. Where that leaves two the same, they keep the order
     in which they came.
     """
-    order = np.lexsort((-scores, file_of))
-    sorted_files = file_of[order]
-    first = np.searchsorted(sorted_files, sorted_files)
+    order = by_file(scores, file_of)
+    chunks = np.bincount(file_of)
     before = np.empty(len(scores), np.intp)
-    before[order] = np.arange(len(scores)) - first
+    before[order] = np.arange(len(scores)) - (np.cumsum(chunks) - chunks)[file_of[order]]
     place = np.argsort(-np.round(scores + more * before, _DECIMALS), kind="stable")
     return place, before[place]
 

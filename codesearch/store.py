@@ -365,13 +365,17 @@ class Mirror:
         return self._paths[1]
 
     @cached_property
-    def _rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def by_path(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The positions of all chunks by path, in the order in which they stand there, and where those of each begin.
+
+        Shapes (n,) and (paths + 1,).
+        """
         order = np.argsort(self.path_of, kind="stable")
         return order, np.searchsorted(self.path_of[order], np.arange(len(self.paths) + 1))
 
     def rows(self, path: int) -> NDArray[np.intp]:
         """Return the positions of the chunks of the file `paths[PATH]`, in the order in which they stand there."""
-        order, bounds = self._rows
+        order, bounds = self.by_path
         return order[bounds[path] : bounds[path + 1]]
 
     @cached_property
@@ -406,6 +410,11 @@ class Mirror:
     def symbols(self) -> list[str]:
         """Qualified name of each chunk, empty for left-over code."""
         return list(self.columns["symbol"].to_pylist())
+
+    @cached_property
+    def parts(self) -> NDArray[np.uint16]:
+        """Shape (n,): which part of a definition each chunk is, counted from 0."""
+        return np.asarray(self.columns["part"].to_numpy())
 
     def row(self, position: int) -> Row:
         """Return the chunk at POSITION, without its terms."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codesearch.corpus import Terms, code, codes
+from codesearch.corpus import Asked, Vocabulary, code, codes
 from codesearch.question import Place, Question
 from codesearch.roles import Role, roles, telling_name
 from codesearch.text import joined
@@ -150,14 +151,22 @@ def test_an_index_file_is_named_after_its_folder() -> None:
 
 
 def test_terms_are_alike_by_a_common_beginning_that_is_all_of_one() -> None:
-    names = Terms(["authent", "route", "router", "by"])
-    assert names.say(Terms(["route", "rout", "auth", "author", "byte", "routers"])) == {
-        "route": 1,
-        "rout": 4 / 5,
-        "auth": 4 / 7,
-        "routers": 6 / 7,
-    }
-    assert names.said_by(Terms(["router", "auth"])) == (7 * 4 / 7 + 5 * 5 / 6 + 6) / 20
+    vocabulary = Vocabulary()
+    names = np.array([vocabulary.add(terms) for terms in (["other"], ["authent", "route", "router", "by"], [])])
+    weights = {"route": 1.0, "rout": 2.0, "auth": 4.0, "author": 8.0, "byte": 16.0, "routers": 32.0}
+    said = 1 + 2 * 4 / 5 + 4 * 4 / 7 + 32 * 6 / 7
+    assert Asked(vocabulary, weights).recall(names, weights) == pytest.approx([0, said / 63, 0])
+    assert Asked(vocabulary, ["router", "auth"]).shares(names).tolist() == [0, (7 * 4 / 7 + 5 * 5 / 6 + 6) / 20, 0]
+
+
+def test_a_term_is_counted_in_every_chunk_of_the_files_that_are_asked_for(workspace: Workspace) -> None:
+    corpus = workspace.snapshot().corpus
+    texts = corpus.mirror.columns["terms"].to_pylist()
+    for files in ([0], [2, 1, 4], range(len(corpus.mirror.paths))):
+        rows, lengths = corpus.rows(np.array(files))
+        said = corpus.said(np.array(files), np.cumsum(lengths) - lengths, len(rows))
+        for term in {*" ".join(texts).split(), "unheard"}:
+            assert said.count(term).tolist() == [texts[row].split().count(term) for row in rows]
 
 
 @given(st.lists(st.lists(st.text("abé_", min_size=1, max_size=4)), max_size=5))
