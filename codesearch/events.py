@@ -75,4 +75,32 @@ class Done:
     seconds: float
 
 
-Event = Scanning | Planned | Progress | Skipped | Warned | Compacting | Done
+@dataclass(frozen=True, slots=True)
+class Adapting:
+    """The retriever is being adapted to the repository; this is what is done for it now."""
+
+    stage: str
+    """In plain words: reading, training, proving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How training goes."""
+
+    steps: int
+    of: int
+    """Steps at most."""
+    progress: float
+    """From 0 to 1, by steps or by time, whichever is further."""
+    loss: float | None
+    """Of the LM, nats a token; None without one."""
+    gain: float | None
+    """How much less its loss on unseen documents is for what the retriever shows it of others; None without any."""
+    before: float
+    """Mean reciprocal rank of the development questions with the base."""
+    mrr: float | None
+    """The same now; None without questions."""
+    seconds: float
+
+
+Event = Scanning | Planned | Progress | Skipped | Warned | Compacting | Done | Adapting | Trained

@@ -6,6 +6,8 @@
   gen-<n>/model/              the Bundle in use
   gen-<n>/manifest.sqlite     files, hashes, versions, corpus statistics
   gen-<n>/held                locked by its readers, so that it is not removed under them
+  adaptation.json             what came of the last training, and
+  model-<fingerprint>/        the Bundle it gave, if it was accepted
   lock  log
 """
 
@@ -40,6 +42,16 @@ class Layout:
     def log(self) -> Path:
         """What went wrong, for `doctor` and bug reports."""
         return self.folder / "log"
+
+    @property
+    def adaptation(self) -> Path:
+        """What came of the last training."""
+        return self.folder / "adaptation.json"
+
+    @property
+    def training(self) -> Path:
+        """Held by whoever trains."""
+        return self.folder / "training"
 
     def generation(self, name: str) -> Generation:
         """Return the generation called NAME (`gen-<n>`)."""

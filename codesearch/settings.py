@@ -18,6 +18,8 @@ MEGABYTE = 1_000_000
 
 _UNITS = {"": 1, "k": 1_000, "m": MEGABYTE, "g": 1_000 * MEGABYTE}
 _SIZE = re.compile(r"\s*(\d{1,12})\s*([kmg]?)(?:i?b)?\s*", re.IGNORECASE | re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*([smh]?)\s*", re.IGNORECASE | re.ASCII)
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -66,6 +68,19 @@ def parse_size(text: str, name: str) -> int:
     if size <= 0:
         raise UsageError(f"{name} is {text!r}, which is not a size: give bytes, or a number with k, M or G, such as 1M")
     return size
+
+
+def parse_duration(text: str, name: str) -> float:
+    """Return the seconds that TEXT means: `90`, `90s`, `10m`, `1.5 h`; NAME is what the error calls it.
+
+    Raises:
+        UsageError: TEXT is not a time above zero.
+    """
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * _SECONDS[match[2].lower()] if match else 0.0
+    if seconds <= 0:
+        raise UsageError(f"{name} is {text!r}, which is not a time: give seconds, or a number with s, m or h: 10m")
+    return seconds
 
 
 def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:

@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from codesearch import bundle, generations
+from codesearch import adaptation, bundle, generations
+from codesearch.adaptation import Adaptation
 from codesearch.errors import BundleError, IndexBusyError, IndexFormatError, RootError, StorageError, UsageError
 from codesearch.events import Event, Warned
 from codesearch.files import FileEntry, Skip, explain, is_ours, read
@@ -54,6 +55,8 @@ class Status:
     bytes: int = 0
     """The index on disk, the model apart."""
     model_bytes: int = 0
+    adaptation: Adaptation | None = None
+    """What came of the last training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +74,23 @@ class Inspection:
 class Workspace:
     """One folder and its index."""
 
-    def __init__(self, root: Path, settings: Settings, layout: Layout, notice: str = "") -> None:
+    def __init__(
+        self, root: Path, settings: Settings, layout: Layout, notice: str = "", model: bundle.Bundle | None = None
+    ) -> None:
         """Use `open`."""
         self.root = root
         self.settings = settings
         self.layout = layout
         self._notice = notice
+        self._model = model
+        self._adapted: tuple[int, bundle.Bundle | None] = (0, None)
         self._held: _Held | None = None
 
     @classmethod
-    def open(cls, root: Path, settings: Settings | None = None) -> Self:
+    def open(cls, root: Path, settings: Settings | None = None, *, model: bundle.Bundle | None = None) -> Self:
         """Return the workspace of ROOT; nothing is built or loaded yet.
+
+        MODEL is what to index with, whatever else there is; by default the workspace's own retriever, or the base.
 
         An index folder in ROOT that git tracks, or that is no real folder, is not ours and is left alone: the index is
         then in the per-user data folder.
@@ -105,12 +114,32 @@ class Workspace:
             notice = f"{INDEX_FOLDER}/ is tracked by git or no real folder, so it is not used; the index is in "
             folder = user_index_folder(root)
             notice += str(folder)
-        return cls(root, settings, Layout(folder), notice)
+        return cls(root, settings, Layout(folder), notice, model)
 
     @cached_property
-    def bundle(self) -> bundle.Bundle:
-        """The model to index with."""
+    def base(self) -> bundle.Bundle:
+        """The model that ships in the package."""
         return bundle.load(base_bundle())
+
+    @property
+    def bundle(self) -> bundle.Bundle:
+        """The model to index with: the one adapted to this folder, if it has proved itself, else the base.
+
+        Looked up each time, for another process may have trained it meanwhile; loaded only when it has.
+        """
+        if self._model is not None:
+            return self._model
+        try:
+            written = self.layout.adaptation.stat().st_mtime_ns
+        except OSError:
+            return self.base
+        if written != self._adapted[0]:
+            self._adapted = written, adaptation.model(self.layout, self.base)
+        return self._adapted[1] or self.base
+
+    def training_due(self) -> str | None:
+        """Return None if the retriever should be adapted now, else why not; empty for what need not be said."""
+        return adaptation.due(self.layout, self.base)
 
     def state(self) -> Stale:
         """Tell why the index can not answer as it stands, or FRESH; looks at every file's date."""
@@ -244,6 +273,7 @@ class Workspace:
             languages=tuple((name, *counts) for name, counts in languages.items()),
             bytes=_size(generation.folder) - model_bytes,
             model_bytes=model_bytes,
+            adaptation=adaptation.last(self.layout),
         )
 
     def inspect(self, path: str | Path) -> Inspection:

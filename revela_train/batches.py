@@ -1,7 +1,8 @@
-"""Pairs for contrastive pretraining, drawn by a generator whose state is a step number.
+"""Pairs for contrastive training, drawn by a generator whose state is a step number.
 
 Three kinds, all from our own chunker's output: doc comment → function, path and symbol → body, half of a body → the
-other half. Batch `step` depends on the seed and the step alone, so a resumed run sees what it would have seen.
+other half; within one repository a fourth, test → what it tests. Batch `step` depends on the seed and the step alone,
+so a resumed run sees what it would have seen.
 """
 
 from __future__ import annotations
@@ -43,9 +44,18 @@ class PairBatch:
 class PairSampler:
     """Draws batches of pairs from a corpus."""
 
-    def __init__(self, corpus: Pieces, config: PretrainConfig, rows: NDArray[np.int64] | None = None) -> None:
-        """Draw from ROWS of CORPUS, or from all."""
+    def __init__(
+        self,
+        corpus: Pieces,
+        config: PretrainConfig,
+        rows: NDArray[np.int64] | None = None,
+        links: NDArray[np.int64] | None = None,
+        link_share: float = 0.0,
+    ) -> None:
+        """Draw from ROWS of CORPUS, or from all; LINK_SHARE of the pairs from LINKS (M, 2), rows of test and tested."""
         self._corpus, self._config = corpus, config
+        self._links = links if links is not None and len(links) else None
+        self._link_share = link_share if self._links is not None else 0.0
         rows = np.arange(len(corpus.repository)) if rows is None else rows
         rows = rows[np.diff(corpus.body.offsets)[rows] >= 8]
         documented = np.diff(corpus.doc.offsets)[rows] >= 3
@@ -67,6 +77,12 @@ class PairSampler:
         queries, passages, bodies = [], [], []
         for r in drawn:
             for kind in rng.random(each):
+                if self._links is not None and rng.random() < self._link_share:
+                    test, row = self._links[rng.integers(len(self._links))].tolist()
+                    queries.append(self._bag(self._body(test, rng)))
+                    passages.append(self._bag(self._body(row, rng)))
+                    bodies.append(row)
+                    continue
                 documented = kind < config.doc_share and len(self._documented[r]) > 0
                 pool = self._documented[r] if documented else self._all[r]
                 row = int(pool[rng.integers(len(pool))])

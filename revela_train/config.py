@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +60,54 @@ class JointConfig:
     blind: float = 0.2
     """Of the documents: they see no other, so that the LM knows how to read without."""
     checkpoint_every: int = 200
+
+
+class Objective(StrEnum):
+    """What adaptation minimises."""
+
+    BOTH = "both"
+    """Contrastive pairs and Revela, anchored by frequency: the default."""
+    PAIRS = "pairs"
+    """Pairs alone."""
+    REVELA = "revela"
+    """The paper's method and nothing of ours: its temperature, no pointer, no pairs, no anchor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptConfig:
+    """Adaptation of the static base retriever to one repository."""
+
+    objective: Objective = Objective.BOTH
+    seed: int = 0
+    steps: int = 300
+    budget: float | None = None
+    """Seconds of training; None: by size. Whichever of steps and seconds is used up first ends it, and the rate has
+    come down to zero by then."""
+    batch: int = 256
+    """Pairs a step, at most half of the repository's chunks."""
+    rate: float = 1e-3
+    """Adam's peak learning rate of the retriever."""
+    lm_rate: float = 3e-4
+    """The same of the LM, which goes on learning, or the repository's names stay strange to it."""
+    anchor: float = 100.0
+    """c0 of `adapt.Anchored`."""
+    temperature: float = 0.05
+    """Of the contrastive loss."""
+    weights_temperature: float = 0.05
+    """Of the document weights at the first step."""
+    last_temperature: float = 0.03
+    """At the last."""
+    share: float = 0.3
+    """Revela's of the retriever's gradient; with 1 there are no pairs."""
+    pointer: bool = True
+    doc_share: float = 0.5
+    """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are
+    learnt by heart."""
+    name_share: float = 0.25
+    """Path, symbol → body."""
+    link_share: float = 0.1
+    """Test → what it tests, where links are known. The rest are halves of a body."""
+    evaluate_every: int = 25
+    """Steps between two looks at the development questions."""
+    patience: int = 4
+    """Looks without a gain after which training stops."""

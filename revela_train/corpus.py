@@ -89,9 +89,9 @@ def digest(body: str) -> bytes:
     return blake2b(body.encode(), digest_size=8).digest()
 
 
-def chunks_of(root: Path) -> Iterator[list[Chunk]]:
+def chunks_of(root: Path, settings: Settings | None = None) -> Iterator[list[Chunk]]:
     """Yield the chunks of each indexable file below ROOT, by the same rules as the index."""
-    settings = Settings()
+    settings = settings or Settings()
     for entry in scan(root, settings):
         if isinstance(entry, Skip):
             continue
@@ -248,8 +248,13 @@ class Pieces:
             return cls(repository=z["repository"], repositories=tuple(map(str, z["repositories"])), **fields)
 
 
-def tokenise(work: Path, tokenizer: Tokenizer, batch: int = 4096) -> Pieces:
+def tokenise(work: Path, tokenizer: Tokenizer) -> Pieces:
     """Return everything extracted as pieces; unknown pieces are left out."""
+    return pieces_of(read_records(work), tokenizer)
+
+
+def pieces_of(records: Iterable[tuple[str, Record]], tokenizer: Tokenizer, batch: int = 4096) -> Pieces:
+    """Return RECORDS, each with the name of its repository, as pieces; unknown pieces are left out."""
     names: dict[str, int] = {}
     repository: list[int] = []
     columns: dict[str, list[NDArray[np.uint16]]] = {n: [] for n in Pieces.FIELDS}
@@ -262,7 +267,7 @@ def tokenise(work: Path, tokenizer: Tokenizer, batch: int = 4096) -> Pieces:
                 columns[name].append(ids[ids != unknown])
 
     rows: list[Record] = []
-    for name, r in read_records(work):
+    for name, r in records:
         repository.append(names.setdefault(name, len(names)))
         rows.append(r)
         if len(rows) == batch:

@@ -7,7 +7,7 @@ learns from its own loss alone, unscaled. The share is ours; the loss is Revela'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,21 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from revela_train.attention import read
-from revela_train.batches import Bags
 from revela_train.groups import Group
 from revela_train.lm import EmbeddedLM, document_losses, losses_again
+from revela_train.objective import Encode, encoded
 from revela_train.revela import document_weights, similarities
-
-Encode = Callable[[Tensor, Tensor], Tensor]
-"""Pieces laid end to end and where each bag begins → unit vectors (B, D)."""
 
 _MEMORY: Final = 0.95
 """Of the running norms of both gradients."""
-
-
-def encoded(encode: Encode, bags: Bags) -> Tensor:
-    """Return unit vectors (B, D) of BAGS."""
-    return encode(torch.from_numpy(bags.pieces), torch.from_numpy(bags.offsets))
 
 
 def weights_of(encode: Encode, group: Group, temperature: float) -> Tensor:
@@ -147,6 +139,18 @@ def heard(
         sums += torch.stack([f.double().mean() for f in found])
     embedded.train()
     return Heard(*(sums / len(groups)).tolist())
+
+
+@torch.no_grad()
+def gain(encode: Encode, embedded: EmbeddedLM, group: Group, temperature: float, *, pointer: bool = True) -> float:
+    """Return how much lower the loss of GROUP is for what the retriever shows each document of the others, nats."""
+    alone, documents = read(embedded.lm, group.ids, group.mask, logits=False)
+    learned = weights_of(encode, group, temperature)
+    with_others, without = (
+        losses_again(embedded, alone, documents, weights, pointer).mean()
+        for weights in (learned, torch.zeros_like(learned))
+    )
+    return float(without - with_others)
 
 
 def _shuffled(weights: Tensor, generator: torch.Generator) -> Tensor:

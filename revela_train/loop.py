@@ -16,7 +16,7 @@ from torch import Tensor
 from revela_train import checkpoint
 from revela_train.batches import Bags, PairBatch, PairSampler
 from revela_train.config import PretrainConfig
-from revela_train.objective import info_nce
+from revela_train.objective import encoded, pairs_loss
 from revela_train.retriever import StaticRetriever
 
 _WARM_UP = 0.02
@@ -38,17 +38,6 @@ def rate(step: int, steps: int) -> float:
     """Return the share of the peak rate at STEP of STEPS: up from zero, then linearly down to it."""
     warm = max(1, round(_WARM_UP * steps))
     return min((step + 1) / warm, max(0.0, (steps - step) / (steps - warm)))
-
-
-def _encode(retriever: StaticRetriever, bags: Bags) -> Tensor:
-    return retriever.bags(torch.from_numpy(bags.pieces), torch.from_numpy(bags.offsets))
-
-
-def loss_of(retriever: StaticRetriever, batch: PairBatch, temperature: float) -> Tensor:
-    """Return the contrastive loss of one batch."""
-    body = torch.from_numpy(batch.body)
-    same = (body[:, None] == body[None, :]) & ~torch.eye(len(body), dtype=torch.bool)
-    return info_nce(_encode(retriever, batch.queries), _encode(retriever, batch.passages), temperature, same)
 
 
 def train(
@@ -87,7 +76,7 @@ def train(
                 upcoming = ahead.submit(sampler, step + 1)
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                 group["lr"] = peak * rate(step, config.steps)
-            loss = loss_of(retriever, batch, config.temperature)
+            loss = pairs_loss(retriever.bags, batch, config.temperature)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -102,7 +91,7 @@ def train(
 @torch.no_grad()
 def docstring_mrr(retriever: StaticRetriever, queries: Bags, passages: Bags, group: NDArray[np.int32]) -> float:
     """Return the mean reciprocal rank of each query's own passage among the passages of its repository (GROUP)."""
-    q, p = _encode(retriever, queries), _encode(retriever, passages)
+    q, p = encoded(retriever.bags, queries), encoded(retriever.bags, passages)
     ranks: list[Tensor] = []
     for g in np.unique(group):
         rows = torch.from_numpy(np.flatnonzero(group == g))

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from revela_train.batches import Bags, PairBatch
+
+Encode = Callable[[Tensor, Tensor], Tensor]
+"""Pieces laid end to end and where each bag begins → unit vectors (B, D)."""
+
+
+def encoded(encode: Encode, bags: Bags) -> Tensor:
+    """Return unit vectors (B, D) of BAGS."""
+    return encode(torch.from_numpy(bags.pieces), torch.from_numpy(bags.offsets))
 
 
 def info_nce(queries: Tensor, passages: Tensor, temperature: float, same: Tensor | None = None) -> Tensor:
@@ -18,3 +30,10 @@ def info_nce(queries: Tensor, passages: Tensor, temperature: float, same: Tensor
         scores = scores.masked_fill(same, -torch.inf)
     target = torch.arange(len(scores))
     return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+
+
+def pairs_loss(encode: Encode, batch: PairBatch, temperature: float) -> Tensor:
+    """Return the contrastive loss of one batch of pairs."""
+    body = torch.from_numpy(batch.body)
+    same = (body[:, None] == body[None, :]) & ~torch.eye(len(body), dtype=torch.bool)
+    return info_nce(encoded(encode, batch.queries), encoded(encode, batch.passages), temperature, same)

@@ -32,7 +32,8 @@ from revela_train.config import JointConfig, PretrainConfig
 from revela_train.corpus import Pieces
 from revela_train.groups import Group, GroupConfig, GroupSampler, library
 from revela_train.joint import Balance, Heard, heard, revela_loss
-from revela_train.loop import docstring_mrr, loss_of, rate
+from revela_train.loop import docstring_mrr, rate
+from revela_train.objective import pairs_loss
 from revela_train.pretrain import Say, development_questions, development_rows, frequencies
 from revela_train.retriever import StaticRetriever
 from revela_train.revela import RevelaConfig
@@ -105,7 +106,7 @@ def train(run: Joint, pairs: PairSampler, groups: GroupSampler, temperature: flo
                 for parameter, gradient in zip(of_lm, torch.autograd.grad(loss, of_lm), strict=True):
                     parameter.grad = gradient
             else:
-                run.balance(own, of_lm, loss_of(retriever, batch, temperature), loss)
+                run.balance(own, of_lm, pairs_loss(retriever.bags, batch, temperature), loss)
                 run.shares.append(run.balance.share)
             nn.utils.clip_grad_norm_(of_lm, 1.0)
             optimiser.step()

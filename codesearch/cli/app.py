@@ -5,6 +5,7 @@ Every error that codesearch raises on purpose is caught once, in `_Edge`. A clos
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -25,10 +26,11 @@ from codesearch.cli import report, results
 from codesearch.cli.progress import Watch, summary
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
-from codesearch.settings import Settings, parse_size
+from codesearch.settings import Settings, parse_duration, parse_size
 from codesearch.types import Stale
 
 if TYPE_CHECKING:
+    from codesearch.adaptation import Adaptation
     from codesearch.search import Filter
     from codesearch.types import Answer
     from codesearch.workspace import Workspace
@@ -53,6 +55,14 @@ class Searches(StrEnum):
     FUSED = "fused"
     DENSE = "dense"
     TEXT = "text"
+
+
+class Objectives(StrEnum):
+    """`revela_train.config.Objective`, which need not be installed."""
+
+    BOTH = "both"
+    PAIRS = "pairs"
+    REVELA = "revela"
 
 
 class _Edge(TyperGroup):
@@ -107,6 +117,9 @@ NoIgnore = Annotated[bool, typer.Option("--no-ignore", help="Do not respect .git
 MaxFilesize = Annotated[
     str, typer.Option(help="Skip larger files; bytes, or with k, M, G. [default: 1M]", metavar="SIZE")
 ]
+Budget = Annotated[
+    str, typer.Option(help="Train so long at most: 90s, 10m, 1h. [default: by size, 20 s to 3 min]", metavar="TIME")
+]
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
 
 
@@ -142,6 +155,7 @@ def _codesearch(
 def index(
     root: Annotated[Path, typer.Argument(help="The folder to index.", metavar="[ROOT]")] = Path(),
     no_train: Annotated[bool, typer.Option("--no-train", help="Do not adapt the retriever to this folder.")] = False,
+    budget: Budget = "",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index again from nothing.")] = False,
     index_dir: IndexDir = None,
     hidden: Hidden = False,
@@ -149,13 +163,98 @@ def index(
     max_filesize: MaxFilesize = "",
     color: ColorOption = Color.AUTO,
 ) -> None:
-    """Index a folder, or bring its index up to date."""
+    """Index a folder, or bring its index up to date; then adapt the retriever to it, where that is due.
+
+    The index answers as soon as it is there. Adapting takes a minute or two, needs the extra `train`, and changes
+    nothing unless it proves on held-out functions that it helps.
+    """
     errors = _console(color, stderr=True)
+    seconds = parse_duration(budget, "--budget") if budget else None
     with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
         watch = Watch(errors)
         done = watch.run(workspace.index(rebuild=rebuild))
-    watch.print_skipped()
-    errors.print(summary(done), soft_wrap=True)
+        watch.print_skipped()
+        errors.print(summary(done), soft_wrap=True)
+        if no_train or not _can_train():
+            return
+        why_not = workspace.training_due()
+        if why_not is None:
+            _train(workspace, errors, budget=seconds)
+        elif why_not:
+            errors.print(why_not, style="dim", soft_wrap=True)
+
+
+@app.command()
+def train(
+    root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="[ROOT]")] = Path(),
+    budget: Budget = "",
+    objective: Annotated[
+        Objectives, typer.Option(help="What is minimised; `revela` is the paper's method and nothing else.")
+    ] = Objectives.BOTH,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """Adapt the retriever to a folder now, whether it is due or not; it answers only if it proves that it helps.
+
+    Exits with 1 if the retriever that ships stays.
+    """
+    if not _can_train():
+        raise UsageError("training needs torch and transformers: pip install 'codesearch-revela[train]'.")
+    errors = _console(color, stderr=True)
+    seconds = parse_duration(budget, "--budget") if budget else None
+    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+        _refresh(workspace, errors)
+        said = _train(workspace, errors, budget=seconds, objective=objective, seed=seed)
+    if as_json:
+        print(report.adaptation_json(said))
+    else:
+        print("\n".join(report.adaptation_lines(said)))
+    if not said.accepted:
+        raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command("eval")
+def evaluate(
+    root: Root = Path(),
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The bundle to measure. [default: the one that answers]", metavar="FOLDER"),
+    ] = None,
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+    hidden: Hidden = False,
+    no_ignore: NoIgnore = False,
+    max_filesize: MaxFilesize = "",
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """Measure the retriever on functions of this folder: does the first sentence of its documentation find a function?
+
+    The documentation is taken away before, in a copy; asked is what training has not seen. Exits with 1 where nothing
+    can be asked.
+    """
+    import tempfile
+
+    from codesearch import bundle
+    from codesearch.eval.heldout import hold_out, prove
+
+    errors = _console(color, stderr=True)
+    with (
+        _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace,
+        tempfile.TemporaryDirectory(prefix="codesearch-eval-") as folder,
+        errors.status("measuring"),
+    ):
+        candidate = workspace.bundle if model is None else bundle.load(model)
+        same = candidate.fingerprint == workspace.base.fingerprint
+        held = hold_out(workspace.root, Path(folder, "copy"), workspace.settings)
+        proof = prove(held, workspace.base, None if same else candidate, Path(folder, "indexes"), workspace.settings)
+    print(report.proof_json(proof) if as_json else "\n".join(report.proof_lines(proof)))
+    if not proof.figures:
+        raise typer.Exit(NOTHING_FOUND)
 
 
 @app.command()
@@ -291,6 +390,23 @@ def inspect(
     print(report.inspection_json(said) if as_json else "\n".join(report.inspection_lines(said)))
     if said.skip:
         raise typer.Exit(NOTHING_FOUND)
+
+
+def _can_train() -> bool:
+    """Tell whether the extra `train` is installed; nothing of it is loaded."""
+    return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "safetensors", "onnx"))
+
+
+def _train(workspace: Workspace, errors: Console, **said: Any) -> Adaptation:
+    from revela_train.config import AdaptConfig, Objective
+    from revela_train.workspace import train
+
+    if "objective" in said:
+        said["objective"] = Objective(said["objective"])
+    done = Watch(errors).follow(train(workspace, AdaptConfig(**said)))
+    which = "adapted" if done.accepted else "not adapted"
+    errors.print(f"{which}: {done.reason} ({done.questions} questions, {done.seconds:.0f} s)", soft_wrap=True)
+    return done
 
 
 def _open(root: Path, index_dir: Path | None, hidden: bool, no_ignore: bool, max_filesize: str) -> Workspace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -14,6 +14,8 @@ from codesearch.cli.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+Result = TypeVar("Result")
 
 _NAMED: Final = 5
 """Skipped files named for each reason; `inspect` tells about any other."""
@@ -30,22 +32,33 @@ class Watch:
         """Show work on CONSOLE, which writes to standard error."""
         self._console = console
         self._skipped: dict[str, list[str]] = {}
+        self._done: events.Done | None = None
 
     def run(self, work: Generator[events.Event, None, None]) -> events.Done:
-        """Carry out WORK to its end and return what was done; whatever ends it early also closes it."""
+        """Carry out indexing to its end and return what was done; whatever ends WORK early also closes it."""
+        self.follow(work)
+        assert self._done is not None, "indexing ends with Done"
+        return self._done
+
+    def follow(self, work: Generator[events.Event, None, Result]) -> Result:
+        """Carry out WORK to its end and return its result; whatever ends it early also closes it."""
         show = self._bar if self._console.is_terminal else self._lines
         with closing(work), show() as update:
-            for event in work:
+            while True:
+                try:
+                    event = next(work)
+                except StopIteration as end:
+                    result: Result = end.value
+                    return result
                 match event:
                     case events.Skipped(path=path, reason=reason):
                         self._skipped.setdefault(reason.partition(":")[0], []).append(path)
                     case events.Warned(message=message):
                         self._console.print(f"warning: {visible(message)}", style="yellow", soft_wrap=True)
                     case events.Done():
-                        return event
+                        self._done = event
                     case _:
                         update(event)
-        raise AssertionError("indexing ends with Done")
 
     @contextmanager
     def _bar(self) -> Iterator[Callable[[events.Event], None]]:
@@ -70,6 +83,11 @@ class Watch:
                     bar.update(task, completed=size, said=speed.said(event))
                 case events.Compacting():
                     bar.update(task, description="compacting", total=None, said="")
+                case events.Adapting(stage=stage):
+                    bar.start()
+                    bar.update(task, description=f"adapting: {stage}", total=None, said="")
+                case events.Trained(progress=progress):
+                    bar.update(task, total=1, completed=progress, said=_trained(event))
 
         try:
             yield update
@@ -89,6 +107,11 @@ class Watch:
                 case events.Progress() if time.monotonic() - last > _PATIENCE:
                     last = time.monotonic()
                     self._console.print(f"indexing: {speed.said(event)}", soft_wrap=True)
+                case events.Adapting(stage=stage):
+                    self._console.print(f"adapting: {stage}", soft_wrap=True)
+                case events.Trained() if time.monotonic() - last > _PATIENCE:
+                    last = time.monotonic()
+                    self._console.print(f"training: {_trained(event)}", soft_wrap=True)
 
         yield update
 
@@ -109,6 +132,18 @@ class _Speed:
     def said(self, done: events.Progress) -> str:
         speed = done.chunks / max(time.monotonic() - self._started, 1e-6)
         return f"{done.files:,} files, {done.chunks:,} chunks, {speed:,.0f} chunks/s"
+
+
+def _trained(now: events.Trained) -> str:
+    """Return how training goes, in a line."""
+    said = [f"step {now.steps}"]
+    if now.loss is not None:
+        said.append(f"LM loss {now.loss:.2f}")
+    if now.gain is not None:
+        said.append(f"{now.gain:.2f} less for other documents")
+    if now.mrr is not None:
+        said.append(f"held-out MRR {now.before:.3f} → {now.mrr:.3f}")
+    return ", ".join(said)
 
 
 def summary(done: events.Done) -> str:

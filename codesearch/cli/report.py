@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 from codesearch.cli.visible import visible
 from codesearch.types import Stale
 
 if TYPE_CHECKING:
+    from codesearch.adaptation import Adaptation
+    from codesearch.eval.heldout import Proof
     from codesearch.workspace import Inspection, Status
 
 JSON_VERSION: Final = 1
@@ -35,9 +38,51 @@ def status_lines(status: Status) -> Iterator[str]:
         yield f"files   {status.files:,}{skipped}"
         yield f"chunks  {status.chunks:,}"
         yield f"model   {visible(status.model)}, {status.fingerprint}"
+        if status.adaptation:
+            yield f"        {visible(_said_of(status.adaptation))}"
         yield f"disk    {_megabytes(status.bytes)}, and {_megabytes(status.model_bytes)} for the model"
         for language, files, chunks in status.languages:
             yield f"        {language:12} {files:>7,} files {chunks:>9,} chunks"
+
+
+def _said_of(adaptation: Adaptation) -> str:
+    which = "adapted to this folder" if adaptation.accepted else "not adapted"
+    return f"{which} on {adaptation.date}: {adaptation.reason} ({adaptation.questions} questions)"
+
+
+def adaptation_lines(adaptation: Adaptation) -> Iterator[str]:
+    """Yield what came of a training."""
+    yield visible(_said_of(adaptation))
+    yield from _figures(adaptation.figures)
+    if adaptation.signal:
+        yield f"loss of the LM on unseen documents, nats a token: {visible(adaptation.signal)}"
+
+
+def adaptation_json(adaptation: Adaptation) -> str:
+    """Return the same as one object."""
+    return json.dumps({"version": JSON_VERSION, **_facts(adaptation)}, indent=1)
+
+
+def _facts(adaptation: Adaptation) -> dict[str, Any]:
+    return {name: value for name, value in asdict(adaptation).items() if name not in ("seen", "format")}
+
+
+def proof_lines(proof: Proof) -> Iterator[str]:
+    """Yield how a retriever did on held-out functions."""
+    yield visible(f"{proof.verdict.questions} questions; {proof.verdict.reason}")
+    yield from _figures(proof.figures)
+
+
+def proof_json(proof: Proof) -> str:
+    """Return the same as one object."""
+    said = {"questions": proof.verdict.questions, "reason": proof.verdict.reason, "mrr": proof.figures}
+    gain = proof.verdict.gain and asdict(proof.verdict.gain)
+    return json.dumps({"version": JSON_VERSION, **said, "helps": proof.verdict.accepted, "gain": gain}, indent=1)
+
+
+def _figures(figures: dict[str, float]) -> Iterator[str]:
+    for name, mrr in figures.items():
+        yield f"  {name:16} MRR {mrr:.3f}"
 
 
 def _megabytes(size: int) -> str:
@@ -56,6 +101,7 @@ def status_json(status: Status) -> str:
             "chunks": status.chunks,
             "skipped": status.skipped,
             "model": {"name": status.model, "fingerprint": status.fingerprint, "bytes": status.model_bytes},
+            "adaptation": status.adaptation and _facts(status.adaptation),
             "bytes": status.bytes,
             "languages": {name: {"files": files, "chunks": chunks} for name, files, chunks in status.languages},
         },

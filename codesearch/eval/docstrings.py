@@ -17,9 +17,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from codesearch.chunk import TIME_LIMIT, _define, _Definition, _doc, _Source, chunk, decode
+from codesearch.chunk import TIME_LIMIT, _define, _Definition, _doc, _Source, _visible, chunk, decode
 from codesearch.files import Skip, read, scan
-from codesearch.languages import LANGUAGES, Language, language_of
+from codesearch.languages import LANGUAGES, Language, grammar, language_of
 from codesearch.settings import Settings
 from codesearch.text import words
 from codesearch.types import Chunk, Kind, Span
@@ -160,6 +160,46 @@ def documented(path: str, text: str) -> list[Documented]:
     return found
 
 
+def prose(path: str, text: str) -> tuple[tuple[int, int], ...]:
+    """Return the bytes of every comment and docstring of the file at PATH, which holds TEXT.
+
+    But for a first line that names an interpreter, and a docstring that is all there is of a body.
+
+    What is left is code as most private code is: without a word of what it is for.
+    """
+    known = LANGUAGES.get(language_of(path, text[:4096].encode("utf-8", "replace")) or "")
+    if known is None:
+        return ()
+    source = _Source(text)
+    file = _Definition("", "", 0, len(source.starts))
+    _define(source, file, known, time.monotonic() + TIME_LIMIT)
+    found = {place for one in (file, *_below(file)) for place in _places(source, one, known)}
+    tree = grammar(known.name).parser.parse(_visible(source.data, known))
+    cursor = tree.walk()
+    while True:
+        node = cursor.node
+        assert node is not None, "a tree has a root"
+        if "comment" in node.type and not source.data.startswith(b"#!", node.start_byte):
+            found.add(node.byte_range)
+        elif cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                # One comment may hold another, or be documentation, too: none is cut twice.
+                return _apart(found)
+
+
+def _apart(places: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return PLACES in order, those that overlap as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        if joined and start < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return tuple(joined)
+
+
 def _below(definition: _Definition) -> Iterator[_Definition]:
     for child in definition.children:
         yield child
@@ -234,10 +274,13 @@ def strip(
     copy: Path,
     choose: Callable[[list[Documented]], Sequence[Documented]],
     settings: Settings | None = None,
+    *,
+    wordless: bool = False,
 ) -> Stripped:
     """Write a COPY of what is indexed of ROOT, less the documentation of the functions that CHOOSE picks.
 
     It picks from those that say in a sentence, which stands nowhere else, what they do; in the order of their files.
+    WORDLESS takes away every comment and docstring there is, and Markdown and other plain text with them.
     """
     texts = dict(_texts(root, settings or Settings()))
     candidates = _told_once(texts)
@@ -245,6 +288,9 @@ def strip(
     taken: dict[str, list[tuple[int, int]]] = {}
     for one in chosen:
         taken.setdefault(one.path, []).extend(one.places)
+    if wordless:
+        texts = {path: text for path, text in texts.items() if language_of(path, b"") in LANGUAGES}
+        taken = {path: list(prose(path, text)) for path, text in texts.items()}
     for path, text in texts.items():
         data = without(text.encode("utf-8", "surrogatepass"), taken.get(path, ()))
         texts[path] = data.decode("utf-8", "surrogatepass")

@@ -1,0 +1,203 @@
+"""A workspace gets its own retriever: read, train, prove, and only then switch.
+
+    hold_out ─▶ copy ─ material ─ adapt ─ export ─▶ candidate ─ prove ─▶ accepted: kept, and the index built with it
+                                                                     └▶ not: the base stays, and why is recorded
+
+The index answers all the while. Stopping at any point leaves what was there; what is half done was in a folder of its
+own, which goes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from codesearch import adaptation, generations, git
+from codesearch.adaptation import Adaptation
+from codesearch.bundle import TOKENIZER, Bundle
+from codesearch.errors import GitError, IndexBusyError
+from codesearch.eval.docstrings import Asked
+from codesearch.eval.heldout import HeldOut, hold_out, prove
+from codesearch.events import Adapting, Event, Warned
+from codesearch.settings import Settings
+from codesearch.text import bag, document, words
+from codesearch.workspace import Workspace
+from revela_train import export, lm
+from revela_train.adapt import from_bundle
+from revela_train.adaptation import Adapted, Development, adapt, development
+from revela_train.config import AdaptConfig, Objective
+from revela_train.corpus import chunks_of
+from revela_train.documents import Commit, Material, history, material
+
+_NICE: Final = 10
+"""Added to the process's niceness: whoever works on the machine comes first."""
+_COMPARED: Final = 64
+"""Texts that the exported model is compared with the trained one on."""
+
+
+def frequencies() -> Tensor:
+    """Return how often each piece of the base's vocabulary occurred in its pretraining, (V,)."""
+    return load_file(Path(__file__).parent / "models" / "frequencies.safetensors")["counts"].float()
+
+
+def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, Adaptation]:
+    """Adapt the base to WORKSPACE, whose index is up to date; let it answer if it has proved that it helps.
+
+    Yields what happens, and returns what came of it, which is recorded.
+
+    Raises:
+        IndexBusyError: another process is training for this workspace.
+        UsageError: there is too little to learn from.
+    """
+    generations.prepare(workspace.layout)
+    lock = FileLock(workspace.layout.training, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise IndexBusyError("another process is training for this folder; wait until it is done.") from None
+    try:
+        with suppress(OSError, AttributeError):
+            os.nice(_NICE)
+        with tempfile.TemporaryDirectory(prefix="codesearch-train-") as folder:
+            said, made = yield from _train(workspace, config, Path(folder))
+            adaptation.keep(workspace.layout, said, made)
+        if said.accepted:
+            yield from workspace.index()
+        adaptation.tidy(workspace.layout)
+    finally:
+        lock.release()
+    return said
+
+
+def _train(
+    workspace: Workspace, config: AdaptConfig, folder: Path
+) -> Generator[Event, None, tuple[Adaptation, Path | None]]:
+    began, base, settings = time.monotonic(), workspace.base, workspace.settings
+    yield Adapting("reading what there is to learn from")
+    held = hold_out(workspace.root, folder / "copy", settings)
+    tried = yield from attempt(held, workspace.root, base, config, settings, folder / "adapted")
+    adapted = tried.adapted
+    if adapted.heard is not None and not adapted.heard.signal:
+        yield Warned(f"the LM found no signal in how documents are weighed ({adapted.heard}).")
+    yield Adapting("proving")
+    proof = prove(held, base, tried.bundle, folder / "indexes", settings)
+    verdict = proof.verdict
+    said = Adaptation(
+        accepted=verdict.accepted,
+        reason=verdict.reason,
+        base=base.fingerprint,
+        fingerprint=tried.bundle.fingerprint if verdict.accepted else "",
+        questions=verdict.questions,
+        figures={name: round(value, 4) for name, value in proof.figures.items()},
+        low=round(verdict.gain.low, 4) if verdict.gain else None,
+        high=round(verdict.gain.high, 4) if verdict.gain else None,
+        steps=adapted.steps,
+        seconds=round(time.monotonic() - began, 1),
+        signal=str(adapted.heard or ""),
+        date=datetime.now(UTC).date().isoformat(),
+        seen=adaptation.files(workspace.layout),
+    )
+    return said, tried.bundle.folder if verdict.accepted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A retriever that has been trained, and has to prove itself yet."""
+
+    adapted: Adapted
+    bundle: Bundle
+
+
+def attempt(
+    held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, settings: Settings, out: Path
+) -> Generator[Event, None, Attempt]:
+    """Adapt BASE to what HELD holds, and to the history of ROOT, whose copy it is; export it to OUT.
+
+    Of HELD the development questions say when to stop; those of the test are not looked at, but that commits that say
+    the same are left out.
+    """
+    tokenizer = Tokenizer.from_file(str(base.folder / TOKENIZER))
+    embedded = None if config.objective is Objective.PAIRS else lm.load(lm.shipped())
+    commits = _unheard(history(root), (*held.development, *held.test))
+    offered = material(held.folder, tokenizer, embedded.tokenizer if embedded else None, settings, commits)
+    questions, texts = _development(held, tokenizer, settings)
+    yield Adapting("training")
+    adapted = yield from adapt(from_bundle(base), frequencies(), offered, embedded, questions, config)
+    provenance = _provenance(root, base, config, offered, adapted)
+    name = f"{base.description.name}, adapted"
+    return Attempt(
+        adapted, export.export(adapted.retriever, tokenizer, out, name=name, texts=texts, provenance=provenance)
+    )
+
+
+def _unheard(commits: Sequence[Commit], asked: Sequence[Asked]) -> list[Commit]:
+    """Return those of COMMITS whose messages say nothing that is ASKED."""
+    held = [one.function.told for one in asked]
+
+    def tells(commit: Commit) -> bool:
+        said = f" {' '.join(words(commit.message))} "
+        return any(told in said or said in told for told in held)
+
+    return [commit for commit in commits if not tells(commit)]
+
+
+def _development(held: HeldOut, tokenizer: Tokenizer, settings: Settings) -> tuple[Development, list[str]]:
+    """Return the development questions over the copy's chunks, and some of those as texts."""
+    chunks = [chunk for chunks in chunks_of(held.folder, settings) for chunk in chunks]
+    of_file: dict[str, list[int]] = {}
+    for i, chunk in enumerate(chunks):
+        of_file.setdefault(chunk.path, []).append(i)
+    texts = [bag(document(chunk)) for chunk in chunks]
+
+    def pieces(said: list[str]) -> list[Any]:
+        return [np.array(encoding.ids, np.int64) for encoding in tokenizer.encode_batch_fast(said)]
+
+    def answers(one: Asked) -> list[int]:
+        return [
+            i
+            for i in of_file[one.function.path]
+            if any(
+                chunks[i].span.start_line <= s.end_line and s.start_line <= chunks[i].span.end_line for s in one.spans
+            )
+        ]
+
+    asked = pieces([bag(one.function.sentence) for one in held.development])
+    step = max(1, len(texts) // _COMPARED)
+    return development(asked, pieces(texts), list(map(answers, held.development))), texts[::step][:_COMPARED]
+
+
+def _provenance(root: Path, base: Bundle, config: AdaptConfig, offered: Material, adapted: Adapted) -> dict[str, Any]:
+    try:
+        commit = git.run(root, "rev-parse", "HEAD").decode("ascii", "replace").strip()
+    except GitError:
+        commit = ""
+    return {
+        "base": base.fingerprint,
+        "objective": config.objective,
+        "config": asdict(config),
+        "steps": adapted.steps,
+        "seed": config.seed,
+        "commit": commit,
+        "chunks": len(offered.pieces.repository),
+        "documented": offered.documented,
+        "commit_messages": offered.committed,
+        "links": len(offered.links),
+        "development_mrr": [round(adapted.before, 4), round(adapted.after, 4)],
+        "revela_share": round(float(np.mean(adapted.shares)), 4) if adapted.shares else None,
+        "held_out_losses": asdict(adapted.heard) if adapted.heard else None,
+        "machine": f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+    }
