@@ -62,7 +62,7 @@ FILE: Final[Mapping[str, Weight]] = {
 }
 """What speaks for a file, and so for each of its chunks."""
 
-MORE: Final = Weight(-4.0, "better chunks of its file come before it")
+MORE: Final = Weight(-2.5, "better chunks of its file come before it")
 """For each of them: a page is for finding the place, so a file's second chunk must be much better than another file."""
 
 VECTORS: Final = frozenset({("chunk", "nearest"), ("file", "meaning"), ("file", "near chunks")})

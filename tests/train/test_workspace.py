@@ -1,0 +1,153 @@
+"""A workspace and its own retriever, from files to the switch: it proves that it helps, or the base stays."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from codesearch import adaptation
+from codesearch.errors import IndexBusyError
+from codesearch.events import Trained
+from codesearch.workspace import Workspace
+from revela_train.config import AdaptConfig, Objective
+from revela_train.workspace import train
+
+DEEDS = {
+    "opens": "unlatch", "closes": "bolt", "counts": "tally", "paints": "glaze", "weighs": "heft", "moves": "shunt",
+    "sells": "vend", "mends": "darn", "hides": "stash", "cleans": "scour", "lends": "loan", "melts": "thaw",
+    "sharpens": "hone", "measures": "gauge",
+}  # fmt: skip
+THINGS = {
+    "invoice": "zorbel", "kettle": "quane", "planet": "drimsy", "violin": "plock", "harbour": "wembit",
+    "pigeon": "snarl", "ladder": "cruft", "mirror": "vexil", "garden": "throb", "engine": "moxie", "carpet": "flumm",
+    "bottle": "garn", "candle": "pewt", "window": "skiv", "basket": "tolp",
+}  # fmt: skip
+CONFIG = AdaptConfig(objective=Objective.PAIRS, steps=120, batch=64, rate=1e-2, budget=120, evaluate_every=30)
+
+
+def function(deed: str, thing: str) -> str:
+    """A documented function whose comment and code share a meaning, and not a word."""
+    return (
+        f"def {DEEDS[deed]}_{THINGS[thing]}(store, times):\n"
+        f'    """Carefully {deed} the {thing} that somebody brought in."""\n'
+        f"    for attempt in range(times):\n"
+        f"        store.{DEEDS[deed]}({THINGS[thing]}=attempt)\n"
+        f"        store.record(attempt)\n"
+        f"    return store.finish(times)\n\n\n"
+    )
+
+
+@pytest.fixture
+def jargon(tmp_path: Path) -> Path:
+    """A repository whose words for things nobody else knows; half of its functions say in English what they are."""
+    root = tmp_path / "jargon"
+    root.mkdir()
+    for thing in THINGS:
+        (root / f"{THINGS[thing]}.py").write_text("".join(function(deed, thing) for deed in DEEDS))
+    return root
+
+
+def finish(work: Generator[Any, None, adaptation.Adaptation]) -> tuple[list[Any], adaptation.Adaptation]:
+    events = []
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            return events, end.value
+
+
+def test_a_retriever_that_proves_itself_answers_from_then_on(jargon: Path) -> None:
+    with Workspace.open(jargon) as workspace:
+        list(workspace.index())
+        assert workspace.training_due() is None
+        base = workspace.bundle.fingerprint
+        events, said = finish(train(workspace, CONFIG))
+        assert any(isinstance(event, Trained) for event in events)
+        assert said.accepted, said.reason
+        assert said.low is not None
+        assert said.low > 0
+        assert said.figures["adapted, ranked"] > said.figures["base, ranked"]
+        assert workspace.bundle.fingerprint == said.fingerprint != base
+        assert workspace.status().fingerprint == said.fingerprint, "the index was built with it"
+        assert workspace.snapshot().encoder.fingerprint == said.fingerprint
+        assert workspace.training_due() == "", "nothing has changed since"
+        assert workspace.ask("opens the invoice").hits[0].symbol == "unlatch_zorbel"
+        provenance = workspace.bundle.description.provenance
+        assert provenance["base"] == base
+
+    with Workspace.open(jargon) as again:
+        list(again.index(rebuild=True))
+        assert again.status().fingerprint == said.fingerprint, "an index that is built again is built with it, too"
+        for path in list(jargon.glob("*.py"))[:5]:
+            path.write_text(path.read_text() + "\n\ndef more(store):\n    store.more()\n    return store.most()\n")
+        list(again.index())
+        assert again.training_due() is None, "a third of the files has changed"
+
+
+def test_too_few_questions_prove_nothing_and_the_base_stays(jargon: Path) -> None:
+    for path in list(jargon.glob("*.py")):
+        text = path.read_text()
+        path.write_text("\n".join(line for line in text.splitlines() if '"""' not in line or "opens" in line))
+    with Workspace.open(jargon) as workspace:
+        list(workspace.index())
+        base = workspace.bundle.fingerprint
+        _, said = finish(train(workspace, CONFIG))
+        assert not said.accepted
+        assert "questions" in said.reason
+        assert workspace.bundle.fingerprint == base == workspace.status().fingerprint
+        assert workspace.status().adaptation == said
+        assert not list(workspace.layout.folder.glob("model-*"))
+
+
+def test_training_that_is_stopped_leaves_what_was_there_and_lets_the_next_begin(jargon: Path) -> None:
+    with Workspace.open(jargon) as workspace, Workspace.open(jargon) as other:
+        list(workspace.index())
+        work = train(workspace, CONFIG)
+        for event in work:
+            if isinstance(event, Trained):
+                break
+        with pytest.raises(IndexBusyError):
+            next(train(other, CONFIG))
+        work.close()
+        assert workspace.ask("unlatch zorbel").hits
+        assert adaptation.last(workspace.layout) is None
+        assert next(train(other, CONFIG)) is not None
+
+
+def test_a_model_from_another_base_or_damaged_does_not_answer(jargon: Path) -> None:
+    with Workspace.open(jargon) as workspace:
+        list(workspace.index())
+        made = workspace.base
+        said = adaptation.Adaptation(accepted=True, reason="", base="other", fingerprint=made.fingerprint)
+        adaptation.keep(workspace.layout, said, made.folder)
+        assert adaptation.model(workspace.layout, workspace.base) is None
+        said = adaptation.Adaptation(accepted=True, reason="", base=made.fingerprint, fingerprint=made.fingerprint)
+        adaptation.keep(workspace.layout, said, made.folder)
+        assert adaptation.model(workspace.layout, workspace.base) is not None
+        (workspace.layout.folder / f"model-{made.fingerprint}" / "model.onnx").write_bytes(b"")
+        assert adaptation.model(workspace.layout, workspace.base) is None
+
+
+def test_the_commands_say_what_came_of_it(jargon: Path) -> None:
+    def codesearch(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "codesearch.cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    done = codesearch("train", str(jargon), "--objective", "pairs", "--budget", "15s", "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == (0 if said["accepted"] else 1), done.stderr
+    assert said["questions"] >= 50
+    assert set(said["figures"]) == {"BM25", "base, alone", "base, ranked", "adapted, alone", "adapted, ranked"}
+    status = json.loads(codesearch("status", "--root", str(jargon), "--json").stdout)
+    assert status["adaptation"]["reason"] == said["reason"]
+    measured = codesearch("eval", "--root", str(jargon))
+    assert measured.returncode == 0
+    assert "base, ranked" in measured.stdout
+    assert codesearch("train", str(jargon), "--budget", "soon").returncode == 2
