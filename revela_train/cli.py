@@ -41,6 +41,24 @@ def pretrain(
 
 
 @app.command()
+def joint(
+    base: Annotated[Path, typer.Argument(help="The bundle to start from: what pretrain gave.")],
+    out: Annotated[Path, typer.Option(help="Where to write lm/, base/ and frequencies.safetensors.")],
+    work: Annotated[Path, typer.Option(help="Where pretrain kept its corpus; a second run continues from here.")],
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Pretrain the embedded LM, and with it the retriever by Revela and pairs together."""
+    from revela_train.config import JointConfig
+    from revela_train.pretrain_joint import pretrain as run
+
+    console = Console(stderr=True)
+    config = JointConfig(seed=seed) if steps is None else JointConfig(seed=seed, steps=steps)
+    command = shlex.join(["revela-train", *sys.argv[1:]])
+    run(work, base, out, config, lambda line: console.print(line, highlight=False), command)
+
+
+@app.command()
 def reference(
     files: Annotated[
         list[Path],

@@ -43,8 +43,8 @@ class JointConfig:
     tokens: int = 4096
     """Size of the LM's vocabulary."""
     seed: int = 0
-    steps: int = 4000
-    alone: float = 0.25
+    steps: int = 3000
+    alone: float = 0.3
     """Share of the steps in which the LM learns by itself: what it has to say about documents is noise until it can
     use them."""
     rate: float = 2e-4
@@ -97,8 +97,10 @@ class AdaptConfig:
     """Of the document weights at the first step."""
     last_temperature: float = 0.03
     """At the last."""
-    share: float = 0.3
-    """Revela's of the retriever's gradient; with 1 there are no pairs."""
+    share: float = 0.5
+    """Revela's of the retriever's gradient in a step that has both; with 1 there are no pairs."""
+    revela_every: int = 2
+    """Steps from one with Revela to the next: it costs four times what pairs do. So a third of the gradient is its."""
     pointer: bool = True
     doc_share: float = 0.5
     """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are

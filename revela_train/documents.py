@@ -11,7 +11,6 @@ to file (licence headers, imports) are left out: whoever learns from them learns
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from codesearch import git
-from codesearch.errors import GitError
+from codesearch.eval.commits import Commit, written
 from codesearch.roles import Role, roles, telling_name
 from codesearch.settings import Settings
 from codesearch.text import identifiers, split, words
@@ -31,14 +29,6 @@ from codesearch.types import Chunk, Kind
 from revela_train.corpus import Pieces, Ragged, chunks_of, digest, pieces_of, record
 from revela_train.groups import Library
 
-COMMITS: Final = 1000
-"""Commits whose messages are read, newest first."""
-PATIENCE: Final = 10.0
-"""Seconds that git may take over them; a repository so large does without."""
-_MOST_CHANGED: Final = 8
-"""Chunks that one commit may have written for its message to say something of each."""
-_WRITTEN: Final = 0.3
-"""Share of a chunk's lines that a commit must have written."""
 _REPEATED: Final = 0.1
 """Share of the files from which on a line that stands in them is boilerplate; four files at least."""
 _TELLING: Final = 5
@@ -53,18 +43,6 @@ _IMPORT: Final = re.compile(
     r"|(?:const|let|var|local)\s+[\w{}, ]+=\s*require\b|alias\s+[A-Z]|@?import\s)"
 )
 """Begins a line that names other files; what it names is what the file belongs to."""
-_TRAILER: Final = re.compile(r"(?:[A-Z][\w-]+-by|Change-Id|Closes|Fixes|Refs|Bug|Reviewed)\b.*[:#]|Merge |git-svn-id")
-"""Begins a line of a commit message that says nothing of the code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """What a person said when they wrote some lines."""
-
-    message: str
-    """Subject and first paragraph, without trailers."""
-    added: Mapping[str, frozenset[str]]
-    """Lines written, stripped, by the path that the file had then, relative to the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +109,10 @@ def _without(text: str, boilerplate: frozenset[str]) -> str:
 
 def _said(chunks: Sequence[Chunk], commits: Iterable[Commit]) -> dict[int, str]:
     """Return, by row of CHUNKS, the words of the newest of COMMITS that wrote a good part of it, and little else."""
-    of_file: dict[str, list[tuple[int, frozenset[str]]]] = defaultdict(list)
-    for row, chunk in enumerate(chunks):
-        lines = frozenset(filter(words, map(str.strip, chunk.text.splitlines())))
-        if chunk.kind is not Kind.SECTION and lines:
-            of_file[chunk.path].append((row, lines))
     found: dict[int, str] = {}
-    for commit in commits:
-        written = [
-            row
-            for path, added in commit.added.items()
-            for row, lines in of_file.get(path, ())
-            if len(lines & added) >= max(2, _WRITTEN * len(lines))
-        ]
-        if len(written) <= _MOST_CHANGED:
-            message = " ".join(words(commit.message))
-            for row in written:
-                found.setdefault(row, message)
+    for commit, rows in written(chunks, commits):
+        for row in rows:
+            found.setdefault(row, " ".join(words(commit.message)))
     return found
 
 
@@ -248,47 +213,3 @@ def _by_piece(held: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]
     for piece, rows in zip(pieces.tolist(), np.split(held[1], starts[1:]), strict=True):
         if 1 < len(rows) <= _COMMON:
             yield piece, rows
-
-
-def history(root: Path, *, limit: int = COMMITS, patience: float = PATIENCE) -> list[Commit]:
-    """Return what the newest LIMIT commits below ROOT wrote; nothing where there is no history, or git is too slow."""
-    top = git.top_of(root)
-    if top is None:
-        return []
-    deadline = time.monotonic() + patience
-    form = ("--no-merges", "--relative", "--no-renames", "-p", "-U0", "--diff-filter=AM", "--format=%x00%B%x00")
-    found: list[Commit] = []
-    step = 100
-    # In strides: where time runs out, what there is counts.
-    for skip in range(0, limit, step):
-        left = deadline - time.monotonic()
-        try:
-            out = git.run(root, "log", f"--skip={skip}", f"-n{step}", *form, "--", ".", timeout=max(left, 0.1))
-        except GitError:
-            break
-        found += _commits(out.decode("utf-8", "replace"))
-        if out.count(b"\0") < 2 * step:
-            break
-    return found
-
-
-def _commits(out: str) -> Iterator[Commit]:
-    """Yield the commits of what `git log` printed."""
-    parts = out.split("\0")
-    for message, diff in zip(parts[1::2], parts[2::2], strict=False):
-        lines = [line for line in message.strip().split("\n\n")[0].splitlines() if not _TRAILER.match(line)]
-        body = message.strip().split("\n\n")[1:2]
-        if body and not _TRAILER.match(body[0]) and len(words(body[0])) <= 60:
-            lines += body
-        told = " ".join(" ".join(lines).split())
-        if len(words(told)) < 3:
-            continue
-        added: dict[str, set[str]] = {}
-        current: set[str] = set()
-        for line in diff.splitlines():
-            if line.startswith("+++ b/"):
-                current = added.setdefault(line[6:], set())
-            elif line.startswith("+") and not line.startswith("+++"):
-                current.add(line[1:].strip())
-        if added:
-            yield Commit(told, {path: frozenset(lines) for path, lines in added.items()})

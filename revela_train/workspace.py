@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -30,18 +30,17 @@ from codesearch import adaptation, generations, git
 from codesearch.adaptation import Adaptation
 from codesearch.bundle import TOKENIZER, Bundle
 from codesearch.errors import GitError, IndexBusyError
-from codesearch.eval.docstrings import Asked
-from codesearch.eval.heldout import HeldOut, hold_out, prove
+from codesearch.eval.heldout import Asked, HeldOut, hold_out, prove
 from codesearch.events import Adapting, Event, Warned
 from codesearch.settings import Settings
-from codesearch.text import bag, document, words
+from codesearch.text import bag, document
 from codesearch.workspace import Workspace
 from revela_train import export, lm
 from revela_train.adapt import from_bundle
 from revela_train.adaptation import Adapted, Development, adapt, development
 from revela_train.config import AdaptConfig, Objective
 from revela_train.corpus import chunks_of
-from revela_train.documents import Commit, Material, history, material
+from revela_train.documents import Material, material
 
 _NICE: Final = 10
 """Added to the process's niceness: whoever works on the machine comes first."""
@@ -125,15 +124,13 @@ class Attempt:
 def attempt(
     held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, settings: Settings, out: Path
 ) -> Generator[Event, None, Attempt]:
-    """Adapt BASE to what HELD holds, and to the history of ROOT, whose copy it is; export it to OUT.
+    """Adapt BASE to what HELD, a copy of ROOT, holds; export it to OUT.
 
-    Of HELD the development questions say when to stop; those of the test are not looked at, but that commits that say
-    the same are left out.
+    Its development questions say when to stop; those of the test are not looked at.
     """
     tokenizer = Tokenizer.from_file(str(base.folder / TOKENIZER))
     embedded = None if config.objective is Objective.PAIRS else lm.load(lm.shipped())
-    commits = _unheard(history(root), (*held.development, *held.test))
-    offered = material(held.folder, tokenizer, embedded.tokenizer if embedded else None, settings, commits)
+    offered = material(held.folder, tokenizer, embedded.tokenizer if embedded else None, settings, held.commits)
     questions, texts = _development(held, tokenizer, settings)
     yield Adapting("training")
     adapted = yield from adapt(from_bundle(base), frequencies(), offered, embedded, questions, config)
@@ -142,17 +139,6 @@ def attempt(
     return Attempt(
         adapted, export.export(adapted.retriever, tokenizer, out, name=name, texts=texts, provenance=provenance)
     )
-
-
-def _unheard(commits: Sequence[Commit], asked: Sequence[Asked]) -> list[Commit]:
-    """Return those of COMMITS whose messages say nothing that is ASKED."""
-    held = [one.function.told for one in asked]
-
-    def tells(commit: Commit) -> bool:
-        said = f" {' '.join(words(commit.message))} "
-        return any(told in said or said in told for told in held)
-
-    return [commit for commit in commits if not tells(commit)]
 
 
 def _development(held: HeldOut, tokenizer: Tokenizer, settings: Settings) -> tuple[Development, list[str]]:
@@ -167,15 +153,10 @@ def _development(held: HeldOut, tokenizer: Tokenizer, settings: Settings) -> tup
         return [np.array(encoding.ids, np.int64) for encoding in tokenizer.encode_batch_fast(said)]
 
     def answers(one: Asked) -> list[int]:
-        return [
-            i
-            for i in of_file[one.function.path]
-            if any(
-                chunks[i].span.start_line <= s.end_line and s.start_line <= chunks[i].span.end_line for s in one.spans
-            )
-        ]
+        files = {path for path, _ in one.places}
+        return [i for path in files for i in of_file[path] if one.answered_by(path, chunks[i].span)]
 
-    asked = pieces([bag(one.function.sentence) for one in held.development])
+    asked = pieces([bag(one.sentence) for one in held.development])
     step = max(1, len(texts) // _COMPARED)
     return development(asked, pieces(texts), list(map(answers, held.development))), texts[::step][:_COMPARED]
 

@@ -118,7 +118,7 @@ MaxFilesize = Annotated[
     str, typer.Option(help="Skip larger files; bytes, or with k, M, G. [default: 1M]", metavar="SIZE")
 ]
 Budget = Annotated[
-    str, typer.Option(help="Train so long at most: 90s, 10m, 1h. [default: by size, 20 s to 3 min]", metavar="TIME")
+    str, typer.Option(help="Train so long at most: 90s, 10m, 1h. [default: by size, 1 to 3 min]", metavar="TIME")
 ]
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from codesearch.chunk import TIME_LIMIT, _define, _Definition, _doc, _Source, _visible, chunk, decode
-from codesearch.files import Skip, read, scan
+from codesearch.files import FileEntry, Skip, read, scan
 from codesearch.languages import LANGUAGES, Language, grammar, language_of
 from codesearch.settings import Settings
 from codesearch.text import words
@@ -250,19 +250,11 @@ def without(data: bytes, places: Iterable[tuple[int, int]]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A function whose documentation was taken away, and where it stands without."""
-
-    function: Documented
-    spans: tuple[Span, ...]
-    """Lines of the function in the copy, one span a part."""
-
-
-@dataclass(frozen=True, slots=True)
 class Stripped:
     """What became of a repository whose documentation was taken away, in part."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[tuple[Documented, tuple[Span, ...]], ...]
+    """Functions, each with its lines in the copy, one span a part."""
     candidates: int
     """Functions with a sentence that stands nowhere else."""
     lost: int
@@ -282,7 +274,7 @@ def strip(
     It picks from those that say in a sentence, which stands nowhere else, what they do; in the order of their files.
     WORDLESS takes away every comment and docstring there is, and Markdown and other plain text with them.
     """
-    texts = dict(_texts(root, settings or Settings()))
+    texts = {entry.path: decode(data) for entry, data in readable(root, settings or Settings())}
     candidates = _told_once(texts)
     chosen = choose(candidates)
     taken: dict[str, list[tuple[int, int]]] = {}
@@ -302,7 +294,7 @@ def strip(
     for one in chosen:
         parts = cut[one.path].get(one.key)
         if parts and not one.opens(parts[0]) and one.told not in left:
-            asked.append(Asked(one, tuple(part.span for part in parts)))
+            asked.append((one, tuple(part.span for part in parts)))
     return Stripped(tuple(asked), len(candidates), len(chosen) - len(asked))
 
 
@@ -311,11 +303,11 @@ def by_lot(candidates: Iterable[Documented]) -> list[Documented]:
     return sorted(candidates, key=_lot)
 
 
-def _texts(root: Path, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield path and text of each file that codesearch indexes of ROOT."""
+def readable(root: Path, settings: Settings) -> Iterator[tuple[FileEntry, bytes]]:
+    """Yield each file that codesearch indexes of ROOT, with its content."""
     for entry in scan(root, settings):
         if not isinstance(entry, Skip) and not isinstance(data := read(entry, settings), Skip):
-            yield entry.path, decode(data)
+            yield entry, data
 
 
 def _told(texts: Mapping[str, str]) -> str:

@@ -2,38 +2,75 @@
 
     root ─ hold_out ─▶ copy without the documentation of held-out functions ─ index ─ ask ─▶ reciprocal ranks
 
-What is asked is the sentence that a function's documentation opened with. It is asked of an index of the copy, built by
-the same code as any; and the copy is also all that a trainer sees, so that neither knows the answer.
+What is asked is the sentence that a function's documentation opened with, and the subjects of commits. It is asked of
+an index of the copy, built by the same code as any; and the copy, with the commits that say nothing that is asked, is
+also all that a trainer sees: neither knows the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from codesearch.bundle import Bundle
-from codesearch.eval.docstrings import Asked, Documented, by_lot, strip
+from codesearch.chunk import chunk, decode
+from codesearch.eval.commits import Commit, history, written
+from codesearch.eval.docstrings import Documented, by_lot, first_sentence, readable, strip
 from codesearch.eval.proof import FEWEST, Part, Verdict, judge, part_of
 from codesearch.question import Question
 from codesearch.search import Mode, Snapshot, search
 from codesearch.settings import Settings
+from codesearch.text import words
+from codesearch.types import Span
 from codesearch.workspace import Workspace
 
-MOST: Final = {Part.DEVELOPMENT: 150, Part.TEST: 300}
+if TYPE_CHECKING:
+    from codesearch.store import Mirror
+
+DOCUMENTED: Final = {Part.DEVELOPMENT: 150, Part.TEST: 300}
 """Functions of each part whose documentation is taken away: enough for an interval, and most of it stays to learn
 from."""
+COMMITTED: Final = {Part.DEVELOPMENT: 75, Part.TEST: 150}
+"""Commit messages of each part that are asked, and not learnt from."""
 DEPTH: Final = 100
 """Rows that are looked at; what comes later counts as not found."""
+
+_ABOUT: Final = 4
+"""Chunks that a commit may have written for its message to be a question: of more, most are not what it means."""
 
 BM25: Final = "BM25"
 RANKED: Final = "ranked"
 ALONE: Final = "alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question whose answer is known: what somebody wrote about some lines of code."""
+
+    sentence: str
+    places: tuple[tuple[str, Span], ...]
+    """Path and lines, in the copy, of each chunk that is right."""
+    origin: str
+    """`documentation` or `commit`."""
+
+    @property
+    def told(self) -> str:
+        """The words of the sentence, between blanks."""
+        return f" {' '.join(words(self.sentence))} "
+
+    def answered_by(self, path: str, span: Span) -> bool:
+        """Tell whether lines of SPAN of the file at PATH are right."""
+        return any(
+            path == where and span.start_line <= lines.end_line and lines.start_line <= span.end_line
+            for where, lines in self.places
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +80,8 @@ class HeldOut:
     folder: Path
     development: tuple[Asked, ...]
     test: tuple[Asked, ...]
+    commits: tuple[Commit, ...] = ()
+    """Those whose messages say nothing that is asked."""
 
 
 def hold_out(root: Path, copy: Path, settings: Settings) -> HeldOut:
@@ -52,15 +91,50 @@ def hold_out(root: Path, copy: Path, settings: Settings) -> HeldOut:
         parts: dict[Part, list[Documented]] = {part: [] for part in Part}
         for one in by_lot(candidates):
             parts[_part(one)].append(one)
-        return [one for part, most in MOST.items() for one in parts[part][:most]]
+        return [one for part, most in DOCUMENTED.items() for one in parts[part][:most]]
 
     stripped = strip(root, copy, chosen, settings)
-    asked = {part: tuple(one for one in stripped.asked if _part(one.function) is part) for part in MOST}
-    return HeldOut(copy, asked[Part.DEVELOPMENT], asked[Part.TEST])
+    asked: dict[Part, list[Asked]] = {part: [] for part in DOCUMENTED}
+    for one, spans in stripped.asked:
+        places = tuple((one.path, span) for span in spans)
+        asked[_part(one)].append(Asked(one.sentence, places, "documentation"))
+    commits = history(root)
+    for question in _of_commits(copy, commits, settings):
+        its = asked.get(part_of("", "", question.sentence), [])
+        if sum(other.origin == "commit" for other in its) < COMMITTED.get(part_of("", "", question.sentence), 0):
+            its.append(question)
+    development, test = (tuple(asked[part]) for part in (Part.DEVELOPMENT, Part.TEST))
+    return HeldOut(copy, development, test, tuple(unheard(commits, (*development, *test))))
 
 
 def _part(one: Documented) -> Part:
     return part_of(one.path, one.key.symbol, one.sentence)
+
+
+def _of_commits(copy: Path, commits: Sequence[Commit], settings: Settings) -> Iterator[Asked]:
+    """Yield the messages that are a sentence, said once and nowhere in the COPY, with the code that they are about."""
+    if not commits:
+        return
+    texts = {entry.path: decode(data) for entry, data in readable(copy, settings)}
+    left = "\n".join(f" {' '.join(words(text))} " for text in texts.values())
+    chunks = [one for path, text in texts.items() for one in chunk(path, text)]
+    times = Counter(commit.subject for commit in commits)
+    for commit, rows in written(chunks, commits):
+        sentence = first_sentence(commit.subject, "")
+        if sentence is None or times[commit.subject] > 1 or len(rows) > _ABOUT:
+            continue
+        question = Asked(sentence, tuple((chunks[row].path, chunks[row].span) for row in rows), "commit")
+        if question.told not in left:
+            yield question
+
+
+def unheard(commits: Iterable[Commit], asked: Sequence[Asked]) -> Iterator[Commit]:
+    """Yield those of COMMITS whose messages say nothing that is ASKED."""
+    held = [one.told for one in asked]
+    for commit in commits:
+        said = f" {' '.join(words(commit.message))} "
+        if not any(told in said or said in told for told in held):
+            yield commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +163,27 @@ def ranks(held: HeldOut, asked: Sequence[Asked], bundle: Bundle, folder: Path, s
 def _ranks_of(snapshot: Snapshot, one: Asked) -> tuple[float, float, float]:
     mirror = snapshot.mirror
     right = _right(snapshot, one)
-    question = Question(one.function.sentence)
-    row_ids, _ = snapshot.store.matching(question.terms, DEPTH)
-    vector = snapshot.encoder.encode([one.function.sentence], "query")[0]
+    row_ids, _ = snapshot.store.matching(Question(one.sentence).terms, DEPTH)
+    vector = snapshot.encoder.encode([one.sentence], "query")[0]
     nearest = np.argsort(-(mirror.vectors @ vector), kind="stable")[:DEPTH]
-    hits, _ = search(snapshot, one.function.sentence, DEPTH, Mode.FUSED)
-    path, spans = one.function.path, one.spans
-    shown = (
-        hit.path == path and any(hit.span.start_line <= s.end_line and s.start_line <= hit.span.end_line for s in spans)
-        for hit in hits
-    )
+    hits, _ = search(snapshot, one.sentence, DEPTH, Mode.FUSED)
     return (
         _reciprocal(p in right for p in mirror.positions(row_ids).tolist()),
         _reciprocal(p in right for p in nearest.tolist()),
-        _reciprocal(shown),
+        _reciprocal(one.answered_by(hit.path, hit.span) for hit in hits),
     )
 
 
 def _right(snapshot: Snapshot, one: Asked) -> frozenset[int]:
-    """Return the positions of the chunks that hold lines of the function."""
+    """Return the positions of the chunks that are right."""
     mirror = snapshot.mirror
-    if one.function.path not in mirror.paths:
-        return frozenset()
-    rows = mirror.rows(mirror.paths.index(one.function.path))
-    first, last = (np.asarray(mirror.columns[name].take(rows).to_numpy()) for name in ("start_line", "end_line"))
-    held = np.zeros(len(rows), np.bool_)
-    for span in one.spans:
-        held |= (first <= span.end_line) & (span.start_line <= last)
-    return frozenset(rows[held].tolist())
+    rows = [row for path in {path for path, _ in one.places} for row in _rows(mirror, path)]
+    return frozenset(row for row in rows if one.answered_by(mirror.row(row).path, mirror.row(row).span))
+
+
+def _rows(mirror: Mirror, path: str) -> list[int]:
+    found: list[int] = mirror.rows(mirror.paths.index(path)).tolist() if path in mirror.paths else []
+    return found
 
 
 def _reciprocal(right: Iterator[bool]) -> float:

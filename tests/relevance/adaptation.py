@@ -34,7 +34,7 @@ from typing import Any, Final
 
 from codesearch.bundle import Bundle, load
 from codesearch.eval.docstrings import by_lot, strip
-from codesearch.eval.heldout import MOST, HeldOut, Ranks, hold_out, ranks
+from codesearch.eval.heldout import DOCUMENTED, Asked, HeldOut, Ranks, hold_out, ranks
 from codesearch.eval.proof import Part, gain
 from codesearch.eval.relevance import DEPTH, Place, score
 from codesearch.events import Trained
@@ -81,9 +81,13 @@ class Row:
 
 
 def without_words(root: Path, copy: Path) -> HeldOut:
-    """Write a COPY of ROOT without comments and docstrings; what is asked are those of functions."""
-    stripped = strip(root, copy, lambda found: by_lot(found)[: MOST[Part.TEST]], wordless=True)
-    return HeldOut(copy, (), stripped.asked)
+    """Write a COPY of ROOT without comments and docstrings; what is asked are those of functions. No commit is read."""
+    most = DOCUMENTED[Part.TEST]
+    stripped = strip(root, copy, lambda found: by_lot(found)[:most], wordless=True)
+    asked = (
+        Asked(one.sentence, tuple((one.path, span) for span in spans), "documentation") for one, spans in stripped.asked
+    )
+    return HeldOut(copy, (), tuple(asked))
 
 
 def judged(repository: Repository, asked: list[Question], bundle: Bundle, folder: Path) -> tuple[float, float]:

@@ -52,8 +52,8 @@ def draw(root: Path, copy: Path, most: int) -> Draw:
     """Write a COPY of what is indexed of ROOT, less the documentation of at most MOST functions; return what to ask."""
     stripped = strip(root, copy, lambda candidates: by_lot(candidates)[:most])
     questions = [
-        Question(one.function.sentence, "docstring", tuple(Target(one.function.path, span) for span in one.spans))
-        for one in stripped.asked
+        Question(one.sentence, "docstring", tuple(Target(one.path, span) for span in spans))
+        for one, spans in stripped.asked
     ]
     return Draw(questions, stripped.candidates, stripped.lost)
 

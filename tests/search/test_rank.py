@@ -43,7 +43,7 @@ def test_a_page_has_every_chunk_once_by_scores_that_are_the_sums_of_their_reason
         sum(worth for _, worth in reasons(evidence, at, n))
         for at, n in zip(order.tolist(), before.tolist(), strict=True)
     ]
-    np.testing.assert_allclose(shown, scores[order] + MORE.value * before, atol=1e-5)
+    np.testing.assert_allclose(shown, scores[order] + MORE.value * np.sqrt(before), atol=1e-5)
     assert all(a >= b - 1e-5 for a, b in pairwise(shown))
     counted: dict[int, int] = {}
     for file, n in zip(evidence.file_of[order].tolist(), before.tolist(), strict=True):

@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from codesearch.eval.commits import history
 from codesearch.settings import Settings
 from revela_train import tokenizer
-from revela_train.documents import history, material
+from revela_train.documents import material
 
 LICENCE = "# Copyright of the authors of the shop, see the file called COPYING\n"
 FILES = {
