@@ -125,7 +125,7 @@ def adapt(
         last = trainer.over
         if trainer.steps % config.evaluate_every and not last:
             continue
-        mrr = development.mrr(model) if development else None
+        mrr = development.mrr(model) if development and development.right else None
         shown = None
         if unseen and embedded is not None:
             shown = gain(model.bags, embedded, unseen[0], trainer.temperature, pointer=config.pointer and not paper)

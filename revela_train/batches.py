@@ -28,8 +28,8 @@ class Bags:
     @classmethod
     def of(cls, rows: list[Sequence]) -> Bags:
         """Pack ROWS."""
-        lengths = np.array([len(r) for r in rows])
-        return cls(np.concatenate(rows).astype(np.int64), np.cumsum(lengths) - lengths)
+        lengths = np.array([len(r) for r in rows], np.int64)
+        return cls(np.concatenate([*rows, np.empty(0, np.uint16)]).astype(np.int64), np.cumsum(lengths) - lengths)
 
 
 @dataclass(frozen=True, slots=True)
