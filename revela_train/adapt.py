@@ -21,7 +21,7 @@ from codesearch.bundle import MODEL, Bundle
 from codesearch.errors import BundleError
 from revela_train.retriever import StaticRetriever
 
-ANCHOR: Final = 100.0
+ANCHOR: Final = 300.0
 """c0: a piece met so often in pretraining moves half as far as one never met."""
 
 

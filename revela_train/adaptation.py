@@ -109,6 +109,9 @@ def adapt(
         raise UsageError(f"{chunks} chunks are too few to learn from; {FEWEST} are needed")
     torch.manual_seed(config.seed)
     paper = config.objective is Objective.REVELA
+    judged = development is not None and len(development.right) >= _JUDGED
+    if not judged:
+        config = replace(config, rate=config.careful_rate, anchor=config.careful_anchor)
     model = Anchored(base, counts, _FREE if paper else config.anchor)
     pairs = None if paper or config.share >= 1 else _pairs(material, config)
     groups, unseen = (None, []) if config.objective is Objective.PAIRS else _groups(material, config)
@@ -118,7 +121,6 @@ def adapt(
         raise UsageError("too few files have several documents for Revela to learn from; use pairs")
     trainer = _Trainer(model, embedded if groups else None, pairs, groups, config, chunks)
     before = best = development.mrr(model) if development else 0.0
-    judged = development is not None and len(development.right) >= _JUDGED
     kept, kept_step, waited = model.difference.detach().clone(), 0, 0
     while not trainer.over:
         trainer.step()

@@ -85,12 +85,15 @@ class AdaptConfig:
     come down to zero by then."""
     batch: int = 256
     """Pairs a step, at most half of the repository's chunks."""
-    rate: float = 1e-3
+    rate: float = 2e-3
     """Adam's peak learning rate of the retriever."""
+    anchor: float = 1000.0
+    """c0 of `adapt.Anchored`."""
+    careful_rate: float = 1e-3
+    careful_anchor: float = 300.0
+    """The same where there are too few development questions to say when it is enough."""
     lm_rate: float = 3e-4
     """The same of the LM, which goes on learning, or the repository's names stay strange to it."""
-    anchor: float = 100.0
-    """c0 of `adapt.Anchored`."""
     temperature: float = 0.05
     """Of the contrastive loss."""
     weights_temperature: float = 0.05
