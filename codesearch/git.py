@@ -45,6 +45,7 @@ _NOTHING = "false"
 """A program that does nothing and fails, should git find a way to start one after all."""
 
 _CONFIG = (
+    "core.bigFileThreshold=1m",  # larger ones are binary to a diff, which then has no gigabytes of them
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
     "core.untrackedCache=false",

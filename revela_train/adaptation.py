@@ -49,6 +49,10 @@ _FREE: Final = 1e12
 """An anchor that holds nothing back."""
 
 
+class TooLittleError(UsageError):
+    """There is too little to learn from."""
+
+
 def budget_for(chunks: int) -> float:
     """Return the seconds that training on CHUNKS may take by default."""
     return min(_LEAST + _A_CHUNK * chunks, _MOST)
@@ -102,11 +106,11 @@ def adapt(
 ) -> Generator[Trained, None, Adapted]:
     """Adapt BASE, whose pieces occurred COUNTS (V,) times in pretraining, to MATERIAL; yield how it goes.
 
-    EMBEDDED, needed but for pairs alone, is changed. Raises UsageError for material that is too small.
+    EMBEDDED, needed but for pairs alone, is changed. Raises TooLittleError for material that is too small.
     """
     chunks = len(material.pieces.repository)
     if chunks < FEWEST:
-        raise UsageError(f"{chunks} chunks are too few to learn from; {FEWEST} are needed")
+        raise TooLittleError(f"{chunks} distinct chunks are too few to learn from; {FEWEST} are needed")
     torch.manual_seed(config.seed)
     paper = config.objective is Objective.REVELA
     judged = development is not None and len(development.right) >= _JUDGED
@@ -118,7 +122,7 @@ def adapt(
     if groups is not None and embedded is None:
         raise UsageError("Revela needs an LM")
     if groups is None and pairs is None:
-        raise UsageError("too few files have several documents for Revela to learn from; use pairs")
+        raise TooLittleError("too few files have several documents for Revela to learn from; use pairs")
     trainer = _Trainer(model, embedded if groups else None, pairs, groups, config, chunks)
     before = best = development.mrr(model) if development else 0.0
     kept, kept_step, waited = model.difference.detach().clone(), 0, 0

@@ -31,13 +31,14 @@ from codesearch.adaptation import Adaptation
 from codesearch.bundle import TOKENIZER, Bundle
 from codesearch.errors import GitError, IndexBusyError
 from codesearch.eval.heldout import Asked, HeldOut, hold_out, prove
+from codesearch.eval.proof import FEWEST, Verdict, judge
 from codesearch.events import Adapting, Event, Warned
 from codesearch.settings import Settings
 from codesearch.text import bag, document
 from codesearch.workspace import Workspace
 from revela_train import export, lm
 from revela_train.adapt import from_bundle
-from revela_train.adaptation import Adapted, Development, adapt, development
+from revela_train.adaptation import Adapted, Development, TooLittleError, adapt, development
 from revela_train.config import AdaptConfig, Objective
 from revela_train.corpus import chunks_of
 from revela_train.documents import Material, material
@@ -60,7 +61,6 @@ def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, A
 
     Raises:
         IndexBusyError: another process is training for this workspace.
-        UsageError: there is too little to learn from.
     """
     generations.prepare(workspace.layout)
     lock = FileLock(workspace.layout.training, thread_local=False)
@@ -88,29 +88,43 @@ def _train(
     began, base, settings = time.monotonic(), workspace.base, workspace.settings
     yield Adapting("reading what there is to learn from")
     held = hold_out(workspace.root, folder / "copy", settings)
-    tried = yield from attempt(held, workspace.root, base, config, settings, folder / "adapted")
-    adapted = tried.adapted
-    if adapted.heard is not None and not adapted.heard.signal:
-        yield Warned(f"the LM found no signal in how documents are weighed ({adapted.heard}).")
+
+    def said(verdict: Verdict, **more: Any) -> Adaptation:
+        return Adaptation(
+            accepted=verdict.accepted,
+            reason=verdict.reason,
+            base=base.fingerprint,
+            questions=verdict.questions,
+            low=round(verdict.gain.low, 4) if verdict.gain else None,
+            high=round(verdict.gain.high, 4) if verdict.gain else None,
+            seconds=round(time.monotonic() - began, 1),
+            date=datetime.now(UTC).date().isoformat(),
+            seen=adaptation.files(workspace.layout),
+            **more,
+        )
+
+    if len(held.test) < FEWEST:  # whatever was learnt, it could not be proved
+        return said(judge([0.0] * len(held.test), [0.0] * len(held.test))), None
+    try:
+        tried = yield from attempt(held, workspace.root, base, config, settings, folder / "adapted")
+    except TooLittleError as error:
+        return said(Verdict(False, str(error), len(held.test))), None
+    heard = tried.adapted.heard
+    if heard is not None and not heard.signal:
+        yield Warned(f"the LM found no signal in how documents are weighed ({heard}).")
     yield Adapting("proving")
     proof = prove(held, base, tried.bundle, folder / "indexes", settings)
-    verdict = proof.verdict
-    said = Adaptation(
-        accepted=verdict.accepted,
-        reason=verdict.reason,
-        base=base.fingerprint,
-        fingerprint=tried.bundle.fingerprint if verdict.accepted else "",
-        questions=verdict.questions,
-        figures={name: round(value, 4) for name, value in proof.figures.items()},
-        low=round(verdict.gain.low, 4) if verdict.gain else None,
-        high=round(verdict.gain.high, 4) if verdict.gain else None,
-        steps=adapted.steps,
-        seconds=round(time.monotonic() - began, 1),
-        signal=str(adapted.heard or ""),
-        date=datetime.now(UTC).date().isoformat(),
-        seen=adaptation.files(workspace.layout),
+    accepted = proof.verdict.accepted
+    return (
+        said(
+            proof.verdict,
+            fingerprint=tried.bundle.fingerprint if accepted else "",
+            figures={name: round(value, 4) for name, value in proof.figures.items()},
+            steps=tried.adapted.steps,
+            signal=str(heard or ""),
+        ),
+        tried.bundle.folder if accepted else None,
     )
-    return said, tried.bundle.folder if verdict.accepted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,10 @@ PATIENCE: Final = 10.0
 """Seconds that git may take over them; a repository so large does with fewer."""
 MOST_CHANGED: Final = 8
 """Chunks that one commit may have written for its message to say something of each."""
-_STRIDE: Final = 100
-"""Commits asked of git at a time: where time runs out, what there is counts."""
+_STRIDE: Final = 50
+"""Commits asked of git at a time: where time or room runs out, what there is counts."""
+_MOST_BYTES: Final = 64 << 20
+"""Of diffs that are read; a history of data says nothing of code."""
 _WRITTEN: Final = 0.3
 """Share of a chunk's lines that a commit must have written, at least two."""
 _SHORTEST: Final = 3
@@ -59,6 +61,7 @@ def history(root: Path, *, limit: int = COMMITS, patience: float = PATIENCE) -> 
     deadline = time.monotonic() + patience
     form = ("--no-merges", "--relative", "--no-renames", "-p", "-U0", "--diff-filter=AM", "--format=%x00%B%x00")
     found: list[Commit] = []
+    size = 0
     for skip in range(0, limit, _STRIDE):
         left = max(deadline - time.monotonic(), 0.1)
         try:
@@ -66,7 +69,8 @@ def history(root: Path, *, limit: int = COMMITS, patience: float = PATIENCE) -> 
         except GitError:
             break
         found += _commits(out.decode("utf-8", "replace"))
-        if out.count(b"\0") < 2 * _STRIDE:
+        size += len(out)
+        if out.count(b"\0") < 2 * _STRIDE or size > _MOST_BYTES:
             break
     return found
 

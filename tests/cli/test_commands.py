@@ -27,6 +27,18 @@ def test_what_is_skipped_is_named_with_its_reason(shop: Path, codesearch: Comman
     assert "secret: id_rsa" in said
 
 
+def test_a_small_folder_is_not_trained_for_and_says_so(shop: Path, codesearch: Command) -> None:
+    pytest.importorskip("torch")
+    said = codesearch("index", cwd=shop).stderr
+    assert "too few to adapt the retriever to" in said.splitlines()[-1]
+    assert "too few" not in codesearch("index", "--no-train", cwd=shop).stderr
+    trained = codesearch("train", cwd=shop)
+    assert (trained.returncode, "not adapted" in trained.stdout) == (1, True), trained.stderr
+    assert "not adapted" in codesearch("status", cwd=shop).stdout
+    measured = codesearch("eval", "--json", cwd=shop)
+    assert measured.returncode == (0 if json.loads(measured.stdout)["mrr"] else 1)
+
+
 def test_status_tells_what_is_there_and_why_it_is_stale(shop: Path, codesearch: Command) -> None:
     def status() -> dict[str, object]:
         said: dict[str, object] = json.loads(codesearch("status", "--json", cwd=shop).stdout)

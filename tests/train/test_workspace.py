@@ -29,7 +29,9 @@ THINGS = {
     "pigeon": "snarl", "ladder": "cruft", "mirror": "vexil", "garden": "throb", "engine": "moxie", "carpet": "flumm",
     "bottle": "garn", "candle": "pewt", "window": "skiv", "basket": "tolp",
 }  # fmt: skip
-CONFIG = AdaptConfig(objective=Objective.PAIRS, steps=120, batch=64, rate=1e-2, anchor=100, budget=120, evaluate_every=30)
+CONFIG = AdaptConfig(
+    objective=Objective.PAIRS, steps=120, batch=64, rate=1e-2, anchor=100, budget=120, evaluate_every=30
+)
 
 
 def function(deed: str, thing: str) -> str:
