@@ -27,11 +27,11 @@ class Weight(NamedTuple):
 
 
 CHUNK: Final[Mapping[str, Weight]] = {
-    "nearest": Weight(0.63, "its vector is near the question's"),
+    "nearest": Weight(0.95, "its vector is near the question's"),
     "words": Weight(1.41, "it has the question's words, the rare ones above all"),
     "whole name": Weight(0.93, "the question says all of its name"),
     "definition": Weight(2.00, "it defines the name that is the question"),
-    "continuation": Weight(0.43, "it is within a long definition, where the work is done"),
+    "continuation": Weight(0.20, "it is within a long definition, where the work is done"),
     "line": Weight(3.00, "the question names a line of it, as a stack trace does"),
 }
 """What speaks for a chunk."""
@@ -62,7 +62,7 @@ FILE: Final[Mapping[str, Weight]] = {
 }
 """What speaks for a file, and so for each of its chunks."""
 
-MORE: Final = Weight(-2.75, "better chunks of its file come before it")
+MORE: Final = Weight(-3.25, "better chunks of its file come before it")
 """For the square root of how many: a page is for finding the place, so a file's second chunk must be much better than
 another file's best, its third a little more so. Judged questions, which count a file once, want it larger; functions
 found by their documentation want it smaller."""

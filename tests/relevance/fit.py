@@ -46,9 +46,18 @@ STEPS: Final = 150
 RATE: Final = 0.08
 BEST: Final = 4
 """Chunks of a file that may come to speak for it while its weights are fitted."""
-SET: Final = {("chunk", "line"), ("chunk", "definition"), ("file", "path"), ("file", "vendored"), ("file", "stub")}
+SET: Final = {
+    ("chunk", "line"),
+    ("chunk", "definition"),
+    ("chunk", "nearest"),
+    ("chunk", "continuation"),
+    ("file", "path"),
+    ("file", "vendored"),
+    ("file", "stub"),
+}
 """Weights that no question here can teach: none is a stack trace, none finds a copy of other code, and whose file is
-judged says nothing of where in it the definition begins."""
+judged says nothing of where in it the definition begins, or which of its functions is meant. Functions that are found by
+their documentation say that (`docstrings.py`)."""
 
 Name = tuple[str, str]
 NAMES: Final[list[Name]] = [*(("chunk", name) for name in CHUNK), *(("file", name) for name in FILE)]
