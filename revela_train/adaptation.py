@@ -241,8 +241,9 @@ def _pairs(material: Material, config: AdaptConfig) -> PairSampler:
     documented = int((np.diff(material.pieces.doc.offsets) >= 3).sum())
     # Each text is met about as often as each body is.
     doc_share = min(config.doc_share, 2 * documented / chunks)
+    name_share = 1 - doc_share - config.half_share
     drawn = PretrainConfig(
-        seed=config.seed, batch=batch, repositories_a_batch=1, doc_share=doc_share, name_share=config.name_share
+        seed=config.seed, batch=batch, repositories_a_batch=1, doc_share=doc_share, name_share=name_share
     )
     return PairSampler(material.pieces, drawn, links=material.links, link_share=config.link_share)
 

@@ -90,7 +90,7 @@ class AdaptConfig:
     anchor: float = 1000.0
     """c0 of `adapt.Anchored`."""
     careful_rate: float = 1e-3
-    careful_anchor: float = 300.0
+    careful_anchor: float = 1000.0
     """The same where there are too few development questions to say when it is enough."""
     lm_rate: float = 3e-4
     """The same of the LM, which goes on learning, or the repository's names stay strange to it."""
@@ -105,13 +105,13 @@ class AdaptConfig:
     revela_every: int = 2
     """Steps from one with Revela to the next: it costs four times what pairs do. So a third of the gradient is its."""
     pointer: bool = True
-    doc_share: float = 0.5
-    """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are
-    learnt by heart."""
-    name_share: float = 0.25
-    """Path, symbol → body."""
-    link_share: float = 0.1
-    """Test → what it tests, where links are known. The rest are halves of a body."""
+    doc_share: float = 0.45
+    """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are learnt by heart."""
+    half_share: float = 0.1
+    """Half of a body → the other half. The rest is path, symbol → body: what a repository calls things is what its users
+    ask with, and needs no word of prose."""
+    link_share: float = 0.05
+    """Test → what it tests, where links are known."""
     evaluate_every: int = 25
     """Steps between two looks at the development questions."""
     patience: int = 4

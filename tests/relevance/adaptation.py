@@ -42,6 +42,7 @@ from codesearch.paths import base_bundle
 from codesearch.search import Mode, search
 from codesearch.settings import Settings
 from codesearch.workspace import Workspace
+from revela_train.adaptation import TooLittleError
 from revela_train.config import AdaptConfig, Objective
 from revela_train.workspace import Attempt, attempt
 from tests.relevance.__main__ import questions
@@ -150,7 +151,11 @@ def measure(
             config = AdaptConfig(seed=seed, budget=given.budget, **WAYS[way])
             began = time.monotonic()
             out = folder / f"{way}-{seed}.bundle"
-            made = trained(attempt(held, root, base, config, settings, out), f"{repository.name} {way} {seed}")
+            try:
+                made = trained(attempt(held, root, base, config, settings, out), f"{repository.name} {way} {seed}")
+            except TooLittleError:  # then the base answers, and that is what counts
+                yield row(way, seed, base, None, 0.0)
+                continue
             yield row(way, seed, made.bundle, made, time.monotonic() - began)
 
 

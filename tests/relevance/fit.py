@@ -56,8 +56,8 @@ SET: Final = {
     ("file", "stub"),
 }
 """Weights that no question here can teach: none is a stack trace, none finds a copy of other code, and whose file is
-judged says nothing of where in it the definition begins, or which of its functions is meant. Functions that are found by
-their documentation say that (`docstrings.py`)."""
+judged says nothing of where in it the definition begins, or which of its functions is meant. Functions that are found
+by their documentation say that (`docstrings.py`)."""
 
 Name = tuple[str, str]
 NAMES: Final[list[Name]] = [*(("chunk", name) for name in CHUNK), *(("file", name) for name in FILE)]
