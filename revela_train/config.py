@@ -108,8 +108,8 @@ class AdaptConfig:
     doc_share: float = 0.45
     """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are learnt by heart."""
     half_share: float = 0.1
-    """Half of a body → the other half. The rest is path, symbol → body: what a repository calls things is what its users
-    ask with, and needs no word of prose."""
+    """Half of a body → the other half. The rest is path, symbol → body: what a repository calls things is what its
+    users ask with, and needs no word of prose."""
     link_share: float = 0.05
     """Test → what it tests, where links are known."""
     evaluate_every: int = 25

@@ -30,7 +30,7 @@ THINGS = {
     "bottle": "garn", "candle": "pewt", "window": "skiv", "basket": "tolp",
 }  # fmt: skip
 CONFIG = AdaptConfig(
-    objective=Objective.PAIRS, steps=120, batch=64, rate=1e-2, anchor=100, budget=120, evaluate_every=30
+    objective=Objective.PAIRS, steps=80, batch=64, rate=1e-2, anchor=100, budget=120, evaluate_every=30
 )
 
 
@@ -142,7 +142,7 @@ def test_the_commands_say_what_came_of_it(jargon: Path) -> None:
         command = [sys.executable, "-m", "codesearch.cli", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
-    done = codesearch("train", str(jargon), "--objective", "pairs", "--budget", "15s", "--json")
+    done = codesearch("train", str(jargon), "--objective", "pairs", "--budget", "8s", "--json")
     said = json.loads(done.stdout)
     assert done.returncode == (0 if said["accepted"] else 1), done.stderr
     assert said["questions"] >= 50
