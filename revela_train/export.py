@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from codesearch.bundle import MODEL, TOKENIZER, Bundle, Description, load, save
 from codesearch.encode import OnnxEncoder
+from codesearch.errors import CodesearchError
 from revela_train.retriever import StaticRetriever, TorchEncoder
 
 _OPSET: Final = 18
@@ -25,7 +26,7 @@ _TOLERANCE: Final = 2e-3
 """Largest difference of a component that float16 vectors may cause."""
 
 
-class ExportMismatchError(Exception):
+class ExportMismatchError(CodesearchError):
     """The exported model does not give what the trained one gave; nothing was kept."""
 
 

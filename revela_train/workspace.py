@@ -74,8 +74,7 @@ def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, A
         with tempfile.TemporaryDirectory(prefix="codesearch-train-") as folder:
             said, made = yield from _train(workspace, config, Path(folder))
             adaptation.keep(workspace.layout, said, made)
-        if said.accepted:
-            yield from workspace.index()
+        yield from workspace.index()  # with what counts now, which may be the base again
         adaptation.tidy(workspace.layout)
     finally:
         lock.release()

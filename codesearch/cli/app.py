@@ -179,7 +179,10 @@ def index(
             return
         why_not = workspace.training_due()
         if why_not is None:
-            _train(workspace, errors, budget=seconds)
+            try:
+                _train(workspace, errors, budget=seconds)
+            except CodesearchError as error:
+                _complain(f"codesearch: the retriever is not adapted: {error}\nThe index is up to date and answers.")
         elif why_not:
             errors.print(why_not, style="dim", soft_wrap=True)
 

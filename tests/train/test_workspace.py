@@ -91,6 +91,12 @@ def test_a_retriever_that_proves_itself_answers_from_then_on(jargon: Path) -> No
             path.write_text(path.read_text() + "\n\ndef more(store):\n    store.more()\n    return store.most()\n")
         list(again.index())
         assert again.training_due() is None, "a third of the files has changed"
+        for path in jargon.glob("*.py"):
+            path.write_text(path.read_text().replace('"""Carefully', "# Carefully").replace('in."""', "in."))
+        list(again.index())
+        _, retried = finish(train(again, CONFIG))
+        assert not retried.accepted, "there is nothing to ask any more"
+        assert again.status().fingerprint == base, "what can not be proved again steps back, at once"
 
 
 def test_too_few_questions_prove_nothing_and_the_base_stays(jargon: Path) -> None:
