@@ -61,6 +61,8 @@ _LABEL: Final = re.compile(r"\w+:\s")
 """`Note:` and `args:` begin a remark or a list, not what a function does."""
 _ENDS: Final = re.compile(r"[ \t]*(?:#.*)?\r?\n")
 """What follows a docstring that is a statement of its own."""
+_LEADING: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*")
+"""What may stand before the docstring of a file."""
 _PLAIN: Final = re.compile(r"[\"'(]*[A-Za-z][a-z]*(?:['’/-][A-Za-z]?[a-z]*)*[\"'),.:!?]*")
 
 
@@ -173,7 +175,11 @@ def prose(path: str, text: str) -> tuple[tuple[int, int], ...]:
     source = _Source(text)
     file = _Definition("", "", 0, len(source.starts))
     _define(source, file, known, time.monotonic() + TIME_LIMIT)
-    found = {place for one in (file, *_below(file)) for place in _places(source, one, known)}
+    found = {place for one in _below(file) for place in _places(source, one, known)}
+    lead = _LEADING.match(text)
+    if known.docstring is not None and lead and (own := known.docstring.match(text, lead.end())):
+        before, whole = (len(text[:end].encode("utf-8", "surrogatepass")) for end in (lead.end(), own.end()))
+        found.add((before, whole))
     tree = grammar(known.name).parser.parse(_visible(source.data, known))
     cursor = tree.walk()
     while True:
