@@ -95,7 +95,7 @@ def test_color_always_colours_a_pipe(indexed: Path, codesearch: Command) -> None
 
 
 def test_progress_is_shown_on_a_terminal_and_cleared(shop: Path, terminal: Terminal) -> None:
-    shown = terminal("index", cwd=shop)
+    shown = terminal("index", "--no-train", cwd=shop)
     assert "indexing" in shown
     assert "indexed 4 files" in STYLE.sub("", shown).splitlines()[-1]
 
