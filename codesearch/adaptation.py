@@ -103,9 +103,12 @@ def last(layout: Layout) -> Adaptation | None:
         known = {f.name for f in fields(Adaptation)}
         facts: dict[str, Any] = {name: value for name, value in said.items() if name in known}
         facts["seen"] = tuple(facts.get("seen", ()))
-        return Adaptation(**facts)
+        found = Adaptation(**facts)
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+    # It may come with a stranger's folder: what is shown, or names a path, is text.
+    texts = found.reason, found.base, found.fingerprint, found.date, found.signal
+    return found if all(isinstance(text, str) for text in texts) else None
 
 
 def model(layout: Layout, base: Bundle) -> Bundle | None:
@@ -149,6 +152,6 @@ def tidy(layout: Layout) -> None:
 
 
 def _folder(layout: Layout, fingerprint: str) -> Path:
-    if not fingerprint.isalnum():
+    if not (fingerprint.isascii() and fingerprint.isalnum()):
         raise BundleError(f"{layout.adaptation} names no fingerprint: {fingerprint!r}. Train again.")
     return layout.folder / f"{_MODEL}{fingerprint}"

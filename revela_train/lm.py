@@ -180,7 +180,7 @@ def load(folder: Path) -> EmbeddedLM:
         tensors = load_file(folder / _TENSORS)
         tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} holds no usable LM ({error}); make one with revela-train pretrain") from error
+        raise UsageError(f"{folder} holds no usable LM ({error}); make one with revela-train joint") from error
     if about["format"] != FORMAT:
         raise UsageError(f"{folder} has format {about['format']}, this version reads {FORMAT}; train the LM again")
     with torch.random.fork_rng(devices=[]):

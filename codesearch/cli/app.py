@@ -207,7 +207,9 @@ def train(
     Exits with 1 if the retriever that ships stays.
     """
     if not _can_train():
-        raise UsageError("training needs torch and transformers: pip install 'codesearch-revela[train]'.")
+        raise UsageError(
+            "training needs torch and transformers: install codesearch with its extra `train`, as in '.[train]'."
+        )
     errors = _console(color, stderr=True)
     seconds = parse_duration(budget, "--budget") if budget else None
     with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:

@@ -141,6 +141,14 @@ def test_a_model_from_another_base_or_damaged_does_not_answer(jargon: Path) -> N
         assert adaptation.model(workspace.layout, workspace.base) is not None
         (workspace.layout.folder / f"model-{made.fingerprint}" / "model.onnx").write_bytes(b"")
         assert adaptation.model(workspace.layout, workspace.base) is None
+        for hostile in '{"fingerprint": 1}', '{"fingerprint": "../../../x"}', '{"reason": {}}', "[]", "{":
+            text = hostile.replace(
+                "{", f'{{"format": 1, "accepted": true, "reason": "", "base": "{made.fingerprint}",', 1
+            )
+            workspace.layout.adaptation.write_text(text if hostile != "{" else hostile)
+            assert adaptation.model(workspace.layout, workspace.base) is None
+            assert workspace.bundle.fingerprint == made.fingerprint
+            assert workspace.status().chunks
 
 
 def test_the_commands_say_what_came_of_it(jargon: Path) -> None:
