@@ -8,8 +8,6 @@ frequency the repository's own jargon moves, and common pieces stay.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import onnx
 import torch
@@ -20,9 +18,6 @@ from torch import Tensor, nn
 from codesearch.bundle import MODEL, Bundle
 from codesearch.errors import BundleError
 from revela_train.retriever import StaticRetriever
-
-ANCHOR: Final = 300.0
-"""c0: a piece met so often in pretraining moves half as far as one never met."""
 
 
 def from_bundle(bundle: Bundle) -> StaticRetriever:
@@ -45,8 +40,11 @@ def from_bundle(bundle: Bundle) -> StaticRetriever:
 class Anchored(nn.Module):
     """The base with a learnable difference, held back where pretraining knew better."""
 
-    def __init__(self, base: StaticRetriever, counts: Tensor, anchor: float = ANCHOR) -> None:
-        """Start at BASE; COUNTS (V,) are its pieces' frequencies in pretraining."""
+    def __init__(self, base: StaticRetriever, counts: Tensor, anchor: float) -> None:
+        """Start at BASE; COUNTS (V,) are its pieces' frequencies in pretraining, ANCHOR is c0.
+
+        A piece met ANCHOR times moves half as far as one never met.
+        """
         super().__init__()
         self.base = base.requires_grad_(False)
         self.difference = nn.Parameter(torch.zeros_like(base.vectors))

@@ -115,7 +115,7 @@ def adapt(
     paper = config.objective is Objective.REVELA
     judged = development is not None and len(development.right) >= _JUDGED
     if not judged:
-        config = replace(config, rate=config.careful_rate, anchor=config.careful_anchor)
+        config = replace(config, rate=config.careful_rate)
     model = Anchored(base, counts, _FREE if paper else config.anchor)
     pairs = None if paper or config.share >= 1 else _pairs(material, config)
     groups, unseen = (None, []) if config.objective is Objective.PAIRS else _groups(material, config)

@@ -90,8 +90,7 @@ class AdaptConfig:
     anchor: float = 1000.0
     """c0 of `adapt.Anchored`."""
     careful_rate: float = 1e-3
-    careful_anchor: float = 1000.0
-    """The same where there are too few development questions to say when it is enough."""
+    """The rate where there are too few development questions to say when it is enough."""
     lm_rate: float = 3e-4
     """The same of the LM, which goes on learning, or the repository's names stay strange to it."""
     temperature: float = 0.05
@@ -103,7 +102,8 @@ class AdaptConfig:
     share: float = 0.5
     """Revela's of the retriever's gradient in a step that has both; with 1 there are no pairs."""
     revela_every: int = 2
-    """Steps from one with Revela to the next: it costs four times what pairs do. So a third of the gradient is its."""
+    """Steps from one with Revela to the next: it costs four times what pairs do. So over the steps its
+    share is a quarter."""
     pointer: bool = True
     doc_share: float = 0.45
     """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are learnt by heart."""

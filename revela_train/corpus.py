@@ -89,9 +89,9 @@ def digest(body: str) -> bytes:
     return blake2b(body.encode(), digest_size=8).digest()
 
 
-def chunks_of(root: Path, settings: Settings | None = None) -> Iterator[list[Chunk]]:
+def chunks_of(root: Path) -> Iterator[list[Chunk]]:
     """Yield the chunks of each indexable file below ROOT, by the same rules as the index."""
-    settings = settings or Settings()
+    settings = Settings()
     for entry in scan(root, settings):
         if isinstance(entry, Skip):
             continue

@@ -1,6 +1,6 @@
 """What one repository offers to train on: its chunks, what people said of them, and which of them belong together.
 
-    folder + history → Material: pieces for contrastive pairs, links between tests and what they test, and a library of
+    chunks + commits → Material: pieces for contrastive pairs, links between tests and what they test, and a library of
                        documents for Revela's groups
 
 Words come from two places: doc comments, and, for code that has none, the message of the commit that wrote it. Nothing
@@ -14,7 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -23,11 +23,10 @@ from tokenizers import Tokenizer
 
 from codesearch.eval.commits import Commit, written
 from codesearch.roles import Role, roles, telling_name
-from codesearch.settings import Settings
 from codesearch.text import identifiers, split, words
 from codesearch.types import Chunk, Kind
-from revela_train.corpus import Pieces, Ragged, chunks_of, digest, pieces_of, record
-from revela_train.groups import Library
+from revela_train.corpus import Pieces, Ragged, digest, pieces_of, record
+from revela_train.groups import Library, library
 
 _REPEATED: Final = 0.1
 """Share of the files from which on a line that stands in them is boilerplate; four files at least."""
@@ -39,7 +38,7 @@ _NEAR: Final = 8
 """Documents kept as like another."""
 
 _IMPORT: Final = re.compile(
-    r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|use\s+[\w\\:{]|using\s+[\w.]+|require|package\s|namespace\s"
+    r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|use\s+[\w\\:{]|using\s+[\w.]+|require(?:_once|_relative)?\b|package\s|namespace\s"
     r"|(?:const|let|var|local)\s+[\w{}, ]+=\s*require\b|alias\s+[A-Z]|@?import\s)"
 )
 """Begins a line that names other files; what it names is what the file belongs to."""
@@ -62,18 +61,14 @@ class Material:
 
 
 def material(
-    root: Path,
-    tokenizer: Tokenizer,
-    lm_tokenizer: Tokenizer | None,
-    settings: Settings,
-    commits: Iterable[Commit] = (),
+    chunks: Iterable[Chunk], tokenizer: Tokenizer, lm_tokenizer: Tokenizer | None, commits: Iterable[Commit] = ()
 ) -> Material:
-    """Return what the folder ROOT and COMMITS offer, in the pieces of TOKENIZER and the tokens of LM_TOKENIZER."""
-    files = [chunks for chunks in chunks_of(root, settings) if chunks]
+    """Return what CHUNKS, file after file, and COMMITS offer, in pieces of TOKENIZER and tokens of LM_TOKENIZER."""
+    files = [list(its) for _, its in groupby(chunks, key=lambda one: one.path)]
     boilerplate = _boilerplate(files)
     kept: list[Chunk] = []
-    for chunks in files:
-        kept += (replace(chunk, text=_without(chunk.text, boilerplate)) for chunk in chunks)
+    for its in files:
+        kept += (replace(one, text=_without(one.text, boilerplate)) for one in its)
     records = [record(chunk) for chunk in kept]
     seen: set[bytes] = set()
     rows = []
@@ -81,17 +76,17 @@ def material(
         if one.body.count(" ") >= 4 and (key := digest(one.body)) not in seen:
             seen.add(key)
             rows.append(i)
-    chunks, records = [kept[i] for i in rows], [records[i] for i in rows]
+    kept, records = [kept[i] for i in rows], [records[i] for i in rows]
     documented = sum(bool(one.doc) for one in records)
-    said = _said(chunks, commits)
+    said = _said(kept, commits)
     records = [one if one.doc or row not in said else replace(one, doc=said[row]) for row, one in enumerate(records)]
-    pieces = pieces_of([(root.name, one) for one in records], tokenizer)
+    pieces = pieces_of([("", one) for one in records], tokenizer)
     shelf = None
     if lm_tokenizer is not None:
-        tokens = pieces_of([(root.name, one) for one in records], lm_tokenizer)
-        shelf = _library(chunks, pieces, tokens, _kin(files))
+        tokens = pieces_of([("", one) for one in records], lm_tokenizer)
+        shelf = _library(kept, pieces, tokens, _kin(files))
     committed = sum(bool(one.doc) for one in records) - documented
-    return Material(pieces, _links(chunks), shelf, documented, committed)
+    return Material(pieces, _links(kept), shelf, documented, committed)
 
 
 def _boilerplate(files: Sequence[Sequence[Chunk]]) -> frozenset[str]:
@@ -166,21 +161,10 @@ def _kin(files: Sequence[Sequence[Chunk]]) -> dict[str, set[str]]:
 def _library(chunks: Sequence[Chunk], pieces: Pieces, tokens: Pieces, kin: Mapping[str, set[str]]) -> Library:
     """Return each chunk's doc and body as documents, a cluster a file."""
     number: dict[str, int] = {}
-    of_pieces: list[NDArray[np.uint16]] = []
-    of_tokens: list[NDArray[np.uint16]] = []
-    cluster: list[int] = []
-    for row, chunk in enumerate(chunks):
-        file = number.setdefault(chunk.path, len(number))
-        for name in ("doc", "body"):
-            if len(its_tokens := getattr(tokens, name)[row]):
-                of_pieces.append(getattr(pieces, name)[row])
-                of_tokens.append(its_tokens)
-                cluster.append(file)
+    files = np.array([number.setdefault(chunk.path, len(number)) for chunk in chunks], np.int64)
+    shelf = library(pieces, tokens, np.arange(len(chunks)), files)
     related = {number[p]: sorted(number[q] for q in others if q in number) for p, others in kin.items() if p in number}
-    clusters = np.array(cluster, np.int64)
-    shelf = Ragged.of(of_pieces)
-    near = _alike(shelf, clusters)
-    return Library(shelf, Ragged.of(of_tokens), clusters, np.zeros(len(clusters), np.int64), related, near)
+    return replace(shelf, related=related, near=_alike(shelf.pieces, shelf.cluster))
 
 
 def _alike(documents: Ragged, cluster: NDArray[np.int64]) -> dict[int, list[int]]:

@@ -58,28 +58,33 @@ class Library:
     """Documents that are like a document in their words, and of another cluster: the hardest distractors."""
 
 
-def library(pieces: Pieces, tokens: Pieces, rows: NDArray[np.int64]) -> Library:
-    """Return the documents of ROWS of a corpus: each body, and each doc comment by itself.
+def files_of(pieces: Pieces) -> NDArray[np.int64]:
+    """Return a number for each row of PIECES, the same for chunks of one file: those whose paths are the same."""
+    number: dict[tuple[int, bytes], int] = {}
+    named = ((int(r), pieces.path[i].tobytes()) for i, r in enumerate(pieces.repository))
+    return np.array([number.setdefault(name, len(number)) for name in named], np.int64)
 
-    PIECES and TOKENS are one corpus in the retriever's and in the LM's vocabulary, row for row. The chunks of one file
-    are a cluster: those whose paths are the same.
+
+def library(pieces: Pieces, tokens: Pieces, rows: NDArray[np.int64], files: NDArray[np.int64]) -> Library:
+    """Return the documents of ROWS of a corpus: each body, and each doc comment by itself; a cluster a file.
+
+    PIECES and TOKENS are one corpus in the retriever's and in the LM's vocabulary, row for row; FILES has the file of
+    each row.
     """
-    files: dict[tuple[int, bytes], int] = {}
     seen_pieces: list[NDArray[np.uint16]] = []
     seen_tokens: list[NDArray[np.uint16]] = []
     cluster: list[int] = []
     repository: list[int] = []
     for i in rows.tolist():
-        key = int(pieces.repository[i]), pieces.path[i].tobytes()
-        file = files.setdefault(key, len(files))
         for name in ("doc", "body"):
             its_tokens = getattr(tokens, name)[i]
             if len(its_tokens):
                 seen_pieces.append(getattr(pieces, name)[i])
                 seen_tokens.append(its_tokens)
-                cluster.append(file)
-                repository.append(key[0])
-    return Library(Ragged.of(seen_pieces), Ragged.of(seen_tokens), np.array(cluster), np.array(repository))
+                cluster.append(int(files[i]))
+                repository.append(int(pieces.repository[i]))
+    held = np.array(cluster, np.int64), np.array(repository, np.int64)
+    return Library(Ragged.of(seen_pieces), Ragged.of(seen_tokens), *held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,12 @@ def frequencies(pieces: Pieces, size: int) -> torch.Tensor:
     return torch.from_numpy(counts)
 
 
+def compared(pieces: Pieces, tokenizer: Tokenizer) -> list[str]:
+    """Return 64 texts of the corpus, as pieces, that an exported model is compared with the trained one on."""
+    drawn = np.random.default_rng(1).integers(0, len(pieces.repository), 64)
+    return [" ".join(tokenizer.id_to_token(int(p)) for p in pieces.body[i][:300]) for i in drawn]
+
+
 def pretrain(
     sources: Path, measured: Sequence[Path], work: Path, out: Path, config: PretrainConfig, say: Say, command: str
 ) -> Bundle:
@@ -124,11 +130,7 @@ def pretrain(
         "training_seconds": round(seconds),
         "machine": f"{torch.get_num_threads()} threads, torch {torch.__version__}, {platform.machine()}",
     }
-    rng = np.random.default_rng(1)
-    texts = [
-        " ".join(made.id_to_token(int(p)) for p in pieces.body[i][:300])
-        for i in rng.integers(0, len(pieces.repository), 64)
-    ]
+    texts = compared(pieces, made)
     bundle = export.export(retriever, made, out, name="codesearch-base-1", texts=texts, provenance=provenance)
     (out.parent / "README.md").write_text(card(provenance, listed), encoding="utf-8")
     return bundle

@@ -30,11 +30,11 @@ from revela_train.adapt import from_bundle
 from revela_train.batches import PairSampler
 from revela_train.config import JointConfig, PretrainConfig
 from revela_train.corpus import Pieces
-from revela_train.groups import Group, GroupConfig, GroupSampler, library
+from revela_train.groups import Group, GroupConfig, GroupSampler, files_of, library
 from revela_train.joint import Balance, Heard, heard, revela_loss
 from revela_train.loop import docstring_mrr, rate
 from revela_train.objective import pairs_loss
-from revela_train.pretrain import Say, development_questions, development_rows, frequencies
+from revela_train.pretrain import Say, compared, development_questions, development_rows, frequencies
 from revela_train.retriever import StaticRetriever
 from revela_train.revela import RevelaConfig
 
@@ -145,9 +145,9 @@ def pretrain(work: Path, base: Path, out: Path, config: JointConfig, say: Say, c
     pairs_config = PretrainConfig(seed=config.seed)
     pieces = Pieces.load(work / f"pieces-{pairs_config.pieces}.npz")
     made, tokens = lm_corpus(work, pieces, config.tokens, say)
-    held_out = development_rows(pieces)
-    groups = GroupSampler(library(pieces, tokens, np.flatnonzero(~held_out)), GroupConfig(seed=config.seed))
-    unseen = GroupSampler(library(pieces, tokens, np.flatnonzero(held_out)), GroupConfig(seed=1))
+    held_out, files = development_rows(pieces), files_of(pieces)
+    groups = GroupSampler(library(pieces, tokens, np.flatnonzero(~held_out), files), GroupConfig(seed=config.seed))
+    unseen = GroupSampler(library(pieces, tokens, np.flatnonzero(held_out), files), GroupConfig(seed=1))
     measured = [unseen(i) for i in range(_HEARD)]
     questions = development_questions(pieces)
     run = Joint(from_bundle(started), lm.create(config.seed, made), config, Balance(config.share))
@@ -198,11 +198,7 @@ def _write(
     lm.save(run.embedded, out / "lm", provenance)
     counts = frequencies(pieces, pieces_tokenizer.get_vocab_size()).to(torch.int32)
     save_file({"counts": counts}, out / FREQUENCIES)
-    rng = np.random.default_rng(1)
-    texts = [
-        " ".join(pieces_tokenizer.id_to_token(int(p)) for p in pieces.body[i][:300])
-        for i in rng.integers(0, len(pieces.repository), 64)
-    ]
+    texts = compared(pieces, pieces_tokenizer)
     export.export(
         run.retriever, pieces_tokenizer, out / "base", name="codesearch-base-2", texts=texts, provenance=provenance
     )

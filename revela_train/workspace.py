@@ -33,14 +33,12 @@ from codesearch.errors import GitError, IndexBusyError
 from codesearch.eval.heldout import Asked, HeldOut, hold_out, prove
 from codesearch.eval.proof import FEWEST, Verdict, judge
 from codesearch.events import Adapting, Event, Warned
-from codesearch.settings import Settings
 from codesearch.text import bag, document
 from codesearch.workspace import Workspace
 from revela_train import export, lm
 from revela_train.adapt import from_bundle
 from revela_train.adaptation import Adapted, Development, TooLittleError, adapt, development
 from revela_train.config import AdaptConfig, Objective
-from revela_train.corpus import chunks_of
 from revela_train.documents import Material, material
 
 _NICE: Final = 10
@@ -105,7 +103,7 @@ def _train(
     if len(held.test) < FEWEST:  # whatever was learnt, it could not be proved
         return said(judge([0.0] * len(held.test), [0.0] * len(held.test))), None
     try:
-        tried = yield from attempt(held, workspace.root, base, config, settings, folder / "adapted")
+        tried = yield from attempt(held, workspace.root, base, config, folder / "adapted")
     except TooLittleError as error:
         return said(Verdict(False, str(error), len(held.test))), None
     heard = tried.adapted.heard
@@ -134,17 +132,15 @@ class Attempt:
     bundle: Bundle
 
 
-def attempt(
-    held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, settings: Settings, out: Path
-) -> Generator[Event, None, Attempt]:
+def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: Path) -> Generator[Event, None, Attempt]:
     """Adapt BASE to what HELD, a copy of ROOT, holds; export it to OUT.
 
     Its development questions say when to stop; those of the test are not looked at.
     """
     tokenizer = Tokenizer.from_file(str(base.folder / TOKENIZER))
     embedded = None if config.objective is Objective.PAIRS else lm.load(lm.shipped())
-    offered = material(held.folder, tokenizer, embedded.tokenizer if embedded else None, settings, held.commits)
-    questions, texts = _development(held, tokenizer, settings)
+    offered = material(held.chunks, tokenizer, embedded.tokenizer if embedded else None, held.commits)
+    questions, texts = _development(held, tokenizer)
     yield Adapting("training")
     adapted = yield from adapt(from_bundle(base), frequencies(), offered, embedded, questions, config)
     provenance = _provenance(root, base, config, offered, adapted)
@@ -154,9 +150,9 @@ def attempt(
     )
 
 
-def _development(held: HeldOut, tokenizer: Tokenizer, settings: Settings) -> tuple[Development, list[str]]:
+def _development(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, list[str]]:
     """Return the development questions over the copy's chunks, and some of those as texts."""
-    chunks = [chunk for chunks in chunks_of(held.folder, settings) for chunk in chunks]
+    chunks = held.chunks
     of_file: dict[str, list[int]] = {}
     for i, chunk in enumerate(chunks):
         of_file.setdefault(chunk.path, []).append(i)

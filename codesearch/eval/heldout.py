@@ -28,7 +28,7 @@ from codesearch.question import Question
 from codesearch.search import Mode, Snapshot, search
 from codesearch.settings import Settings
 from codesearch.text import words
-from codesearch.types import Span
+from codesearch.types import Chunk, Span
 from codesearch.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class HeldOut:
     """A copy of a repository that lacks what is asked of it."""
 
     folder: Path
+    chunks: tuple[Chunk, ...]
+    """Of the copy, file after file."""
     development: tuple[Asked, ...]
     test: tuple[Asked, ...]
     commits: tuple[Commit, ...] = ()
@@ -98,26 +100,28 @@ def hold_out(root: Path, copy: Path, settings: Settings) -> HeldOut:
     for one, spans in stripped.asked:
         places = tuple((one.path, span) for span in spans)
         asked[_part(one)].append(Asked(one.sentence, places, "documentation"))
+    chunks = cut(copy, settings)
     commits = history(root)
-    for question in _of_commits(copy, commits, settings):
+    for question in _of_commits(chunks, commits):
         its = asked.get(part_of("", "", question.sentence), [])
         if sum(other.origin == "commit" for other in its) < COMMITTED.get(part_of("", "", question.sentence), 0):
             its.append(question)
     development, test = (tuple(asked[part]) for part in (Part.DEVELOPMENT, Part.TEST))
-    return HeldOut(copy, development, test, tuple(unheard(commits, (*development, *test))))
+    return HeldOut(copy, chunks, development, test, tuple(unheard(commits, (*development, *test))))
 
 
 def _part(one: Documented) -> Part:
     return part_of(one.path, one.key.symbol, one.sentence)
 
 
-def _of_commits(copy: Path, commits: Sequence[Commit], settings: Settings) -> Iterator[Asked]:
-    """Yield the messages that are a sentence, said once and nowhere in the COPY, with the code that they are about."""
-    if not commits:
-        return
-    texts = {entry.path: decode(data) for entry, data in readable(copy, settings)}
-    left = "\n".join(f" {' '.join(words(text))} " for text in texts.values())
-    chunks = [one for path, text in texts.items() for one in chunk(path, text)]
+def cut(folder: Path, settings: Settings) -> tuple[Chunk, ...]:
+    """Return the chunks of what is indexed of FOLDER, file after file."""
+    return tuple(one for entry, data in readable(folder, settings) for one in chunk(entry.path, decode(data)))
+
+
+def _of_commits(chunks: Sequence[Chunk], commits: Sequence[Commit]) -> Iterator[Asked]:
+    """Yield the messages that are a sentence, said once and nowhere in CHUNKS, with the code that they are about."""
+    left = "\n".join(f" {' '.join(words(one.text))} " for one in chunks) if commits else ""
     times = Counter(commit.subject for commit in commits)
     for commit, rows in written(chunks, commits):
         sentence = first_sentence(commit.subject, "")

@@ -34,7 +34,7 @@ from typing import Any, Final
 
 from codesearch.bundle import Bundle, load
 from codesearch.eval.docstrings import by_lot, strip
-from codesearch.eval.heldout import DOCUMENTED, Asked, HeldOut, Ranks, hold_out, ranks
+from codesearch.eval.heldout import DOCUMENTED, Asked, HeldOut, Ranks, cut, hold_out, ranks
 from codesearch.eval.proof import Part, gain
 from codesearch.eval.relevance import DEPTH, Place, score
 from codesearch.events import Trained
@@ -88,7 +88,7 @@ def without_words(root: Path, copy: Path) -> HeldOut:
     asked = (
         Asked(one.sentence, tuple((one.path, span) for span in spans), "documentation") for one, spans in stripped.asked
     )
-    return HeldOut(copy, (), tuple(asked))
+    return HeldOut(copy, cut(copy, Settings()), (), tuple(asked))
 
 
 def judged(repository: Repository, asked: list[Question], bundle: Bundle, folder: Path) -> tuple[float, float]:
@@ -152,7 +152,7 @@ def measure(
             began = time.monotonic()
             out = folder / f"{way}-{seed}.bundle"
             try:
-                made = trained(attempt(held, root, base, config, settings, out), f"{repository.name} {way} {seed}")
+                made = trained(attempt(held, root, base, config, out), f"{repository.name} {way} {seed}")
             except TooLittleError:  # then the base answers, and that is what counts
                 yield row(way, seed, base, None, 0.0)
                 continue

@@ -25,7 +25,7 @@ def test_the_shipped_bundle_is_read_back_as_the_retriever_that_it_was() -> None:
 def test_common_pieces_stay_and_rare_ones_move() -> None:
     torch.manual_seed(0)
     base = StaticRetriever(4, 8)
-    anchored = Anchored(base, torch.tensor([0.0, 0.0, 100.0, 1e6]))
+    anchored = Anchored(base, torch.tensor([0.0, 0.0, 100.0, 1e6]), 300.0)
     before = base.vectors.detach().clone()
     optimiser = torch.optim.Adam([anchored.difference], lr=0.1)
     pieces, offsets, target = torch.tensor([1, 2, 3]), torch.tensor([0, 1, 2]), torch.eye(8)[:3]

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("torch")
 
 from codesearch.eval.commits import history
+from codesearch.eval.heldout import cut
 from codesearch.settings import Settings
 from revela_train import tokenizer
 from revela_train.documents import material
@@ -52,7 +53,7 @@ def test_words_come_from_comments_and_commits_and_boilerplate_is_left_out(shop: 
     commits = history(shop)
     assert [commit.message for commit in commits] == ["Sum what a customer wants to buy"], "others say too little"
     pieces = tokenizer.train([" ".join(FILES.values()).lower().replace("_", " ")] * 20, 400)
-    offered = material(shop, pieces, pieces, Settings(), commits)
+    offered = material(cut(shop, Settings()), pieces, pieces, commits)
 
     def text(name: str, row: int) -> str:
         ids = getattr(offered.pieces, name)[row]
@@ -69,7 +70,7 @@ def test_words_come_from_comments_and_commits_and_boilerplate_is_left_out(shop: 
 
 def test_files_that_belong_together_are_related_and_distractors_are_of_other_files(shop: Path) -> None:
     pieces = tokenizer.train([" ".join(FILES.values()).lower().replace("_", " ")] * 20, 400)
-    shelf = material(shop, pieces, pieces, Settings()).library
+    shelf = material(cut(shop, Settings()), pieces, pieces).library
     assert shelf is not None
     names = {"basket": 0, "extra": 1, "prices": 2, "test": 3}  # in order of path
     assert shelf.related[names["test"]] == [names["basket"]]

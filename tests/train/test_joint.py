@@ -13,7 +13,7 @@ from revela_train import lm, tokenizer  # noqa: E402
 from revela_train.batches import PairSampler  # noqa: E402
 from revela_train.config import JointConfig, PretrainConfig  # noqa: E402
 from revela_train.corpus import Pieces, Ragged  # noqa: E402
-from revela_train.groups import GroupConfig, GroupSampler, library  # noqa: E402
+from revela_train.groups import GroupConfig, GroupSampler, files_of, library  # noqa: E402
 from revela_train.joint import Balance  # noqa: E402
 from revela_train.pretrain_joint import Joint, train  # noqa: E402
 from revela_train.retriever import StaticRetriever  # noqa: E402
@@ -42,7 +42,9 @@ def begun(corpus: Pieces) -> tuple[Joint, PairSampler, GroupSampler]:
     retriever = StaticRetriever(PIECES, 16)
     embedded = lm.create(0, tokenizer.train([" ".join(f"w{i}" for i in range(PIECES))] * 20, 3 * PIECES))
     run = Joint(retriever, embedded, JOINT, Balance(JOINT.share))
-    groups = GroupSampler(library(corpus, corpus, np.arange(len(corpus.repository))), GroupConfig(documents=8))
+    groups = GroupSampler(
+        library(corpus, corpus, np.arange(len(corpus.repository)), files_of(corpus)), GroupConfig(documents=8)
+    )
     return run, PairSampler(corpus, PAIRS), groups
 
 
