@@ -165,7 +165,7 @@ def index(
 ) -> None:
     """Index a folder, or bring its index up to date; then adapt the retriever to it, where that is due.
 
-    The index answers as soon as it is there. Adapting takes a minute or two, needs the extra `train`, and changes
+    The index answers as soon as it is there. Adapting takes one to three minutes, needs the extra `train`, and changes
     nothing unless it proves on held-out functions that it helps.
     """
     errors = _console(color, stderr=True)

@@ -15,7 +15,9 @@ REPOSITORIES with their history (`lay_out.py --git`), or without: then no commit
 asked the held-out questions of `codesearch train` (reciprocal ranks of functions, documentation taken away), alone and
 through the ranking; then the judged questions of the repository (nDCG@10), alone and ranked. With --wordless every
 comment and docstring is taken away before training, there are no questions to say when to stop, and all that were
-taken away are asked.
+taken away are asked. Printed are means over the repositories, and of each way less the base, and less pairs, 90 %
+bootstrap intervals over them. With --count FILE … the rows of kept runs are counted too, and only the repositories that
+are named are trained on: none, to read a kept run again.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from typing import Any, Final
 
 from codesearch.bundle import Bundle, load
 from codesearch.eval.docstrings import by_lot, strip
-from codesearch.eval.heldout import DOCUMENTED, Asked, HeldOut, Ranks, cut, hold_out, ranks
+from codesearch.eval.heldout import DOCUMENTED, Asked, HeldOut, cut, hold_out, ranks
 from codesearch.eval.proof import Part, gain
 from codesearch.eval.relevance import DEPTH, Place, score
 from codesearch.events import Trained
@@ -56,6 +58,8 @@ WAYS: Final[Mapping[str, dict[str, Any]]] = {
     "paper": {"objective": Objective.REVELA},
 }
 BASE: Final = "base"
+FIGURES: Final = ("alone", "ranked", "ndcg_alone", "ndcg_ranked")
+"""Of a row, that a way may gain in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +124,13 @@ def trained(work: Generator[Any, None, Attempt], say: str) -> Attempt:
             print(f"\r{say}: step {event.steps} {mrr} gain {event.gain or 0:.2f}   ", end="", file=sys.stderr)
 
 
-def measure(
-    repository: Repository, asked: list[Question], given: Any, base: Bundle, folder: Path
-) -> Iterator[tuple[Row, Ranks]]:
+def measure(repository: Repository, asked: list[Question], given: Any, base: Bundle, folder: Path) -> Iterator[Row]:
     """Yield what each retriever that was asked for did for REPOSITORY, the base first."""
     root = repository.scope("root")[0]
     settings = Settings()
     held = without_words(root, folder / "copy") if given.wordless else hold_out(root, folder / "copy", settings)
 
-    def row(way: str, seed: int, bundle: Bundle, made: Attempt | None, seconds: float) -> tuple[Row, Ranks]:
+    def row(way: str, seed: int, bundle: Bundle, made: Attempt | None, seconds: float) -> Row:
         place = folder / f"{way}-{seed}"
         found = ranks(held, held.test, bundle, place / "heldout", settings)
         ndcg = judged(repository, asked, bundle, place / "judged")
@@ -143,7 +145,7 @@ def measure(
                 share=fmean(shares) if shares else 0.0,
                 heard=asdict(heard) if heard else None,
             )
-        return said, found
+        return said
 
     yield row(BASE, 0, base, None, 0.0)
     for way in given.ways:
@@ -166,29 +168,26 @@ def main() -> None:
     options.add_argument("--seeds", nargs="*", type=int, default=[0])
     options.add_argument("--wordless", action="store_true", help="take every comment and docstring away")
     options.add_argument("--budget", type=float, help="seconds of training; by default by size")
+    options.add_argument("--count", nargs="*", type=Path, default=[], metavar="FILE", help="kept runs to count, too")
     options.add_argument("--base", type=Path, default=base_bundle(), help="the bundle to start from")
     given = options.parse_args()
 
     started = time.perf_counter()
-    rows: list[Row] = []
-    gains: dict[str, list[float]] = defaultdict(list)
+    rows = [Row(**row) for file in given.count for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
     base = load(given.base)
-    for repository in repositories(given.judgements, given.repositories, given.names):
+    chosen = repositories(given.judgements, given.repositories, given.names) if given.names or not rows else []
+    for repository in chosen:
         with tempfile.TemporaryDirectory(prefix="adaptation-") as folder:
-            before: Ranks | None = None
-            for row, found in measure(
-                repository, questions(given.judgements, repository.name), given, base, Path(folder)
-            ):
+            asked = questions(given.judgements, repository.name)
+            for row in measure(repository, asked, given, base, Path(folder)):
                 rows.append(row)
-                before = before or found
-                gains[row.way] += [b - a for a, b in zip(before.alone, found.alone, strict=True)]
                 print(f"\r{line(row)}", flush=True)
     figures = summary(rows)
     print()
     for way, mean in figures["ways"].items():
-        interval = gain([0.0] * len(gains[way]), gains[way]) if gains[way] else None
-        said = f"  per question {interval.mean:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})" if interval else ""
-        print(f"{way:12} {json.dumps(mean)}{said}")
+        print(f"{way:12} {json.dumps(mean)}")
+    for name, of in figures["gains"].items():
+        print(f"{name}:", ", ".join(f"{k} {v[0]:+.4f} ({v[1]:+.4f} to {v[2]:+.4f})" for k, v in of.items()))
     print(f"peak memory {figures['peak_mb']} MB")
     if given.keep:
         about = {"measure": "adaptation", "wordless": given.wordless, "seeds": given.seeds, "budget": given.budget}
@@ -209,17 +208,32 @@ def line(row: Row) -> str:
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
-    """Return the means of each way over repositories and seeds, all rows, and the memory that it took."""
-    by_way: dict[str, list[Row]] = defaultdict(list)
+    """Return the means of each way over repositories, what it gains, all rows, and the memory that it took.
+
+    The seeds of one repository count as their mean.
+    """
+    by_way: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        by_way[row.way].append(row)
-    names = ("alone", "ranked", "bm25", "ndcg_alone", "ndcg_ranked")
-    ways = {
-        way: {name: round(fmean(getattr(row, name) for row in some), 4) for name in names}
-        for way, some in by_way.items()
+        by_way[row.way][row.repository].append(row)
+
+    def column(way: str, name: str) -> dict[str, float]:
+        return {repository: fmean(getattr(r, name) for r in some) for repository, some in by_way[way].items()}
+
+    def gained(way: str, over: str, name: str) -> tuple[float, float, float]:
+        one, other = column(way, name), column(over, name)
+        both = sorted(one.keys() & other.keys())
+        found = gain([other[r] for r in both], [one[r] for r in both])
+        return round(found.mean, 4), round(found.low, 4), round(found.high, 4)
+
+    pairs = [(way, over) for way in by_way for over in (BASE, "pairs") if over in by_way and way not in (BASE, over)]
+    return {
+        "ways": {
+            way: {name: round(fmean(column(way, name).values()), 4) for name in (*FIGURES, "bm25")} for way in by_way
+        },
+        "gains": {f"{way} - {over}": {name: gained(way, over, name) for name in FIGURES} for way, over in pairs},
+        "rows": [asdict(row) for row in rows],
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000),
     }
-    peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
-    return {"ways": ways, "rows": [asdict(row) for row in rows], "peak_mb": peak}
 
 
 if __name__ == "__main__":
