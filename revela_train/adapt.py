@@ -8,32 +8,29 @@ frequency the repository's own jargon moves, and common pieces stay.
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from codesearch.bundle import MODEL, Bundle
 from codesearch.errors import BundleError
+from revela_train.export import stored
 from revela_train.retriever import StaticRetriever
 
 
 def from_bundle(bundle: Bundle) -> StaticRetriever:
-    """Return the static retriever that BUNDLE was exported from, its table as exact as float16 has it.
+    """Return the static retriever that BUNDLE was exported from, its table as exact as the bundle's precision has it.
 
     Raises BundleError for a bundle of another architecture.
     """
     if bundle.description.architecture != "static":
         raise BundleError(f"{bundle.folder} is {bundle.description.architecture}, only static models adapt")
-    graph = onnx.load(str(bundle.folder / MODEL)).graph
-    held = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    table = torch.from_numpy(held["vectors"].astype(np.float32))
-    retriever = StaticRetriever(*table.shape)
+    vectors, weights = stored(onnx.load(str(bundle.folder / MODEL)))
+    retriever = StaticRetriever(*vectors.shape)
     with torch.no_grad():
-        retriever.vectors.copy_(table)
-        retriever.log_weights.copy_(torch.from_numpy(held["weights"].astype(np.float32)).log())
+        retriever.vectors.copy_(torch.from_numpy(vectors))
+        retriever.log_weights.copy_(torch.from_numpy(weights).log())
     return retriever
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 def card(provenance: dict[str, Any], repositories: Sequence[dict[str, Any]]) -> str:
     """Return the card as Markdown: PROVENANCE as bundle.json has it, then every source with revision and licence."""
+    dimensions, precision = provenance["config"]["dimensions"], provenance["precision"]
     config = "\n".join(f"| `{k}` | {v} |" for k, v in provenance["config"].items())
     languages = ", ".join(f"{k} {v}" for k, v in provenance["languages"].items())
     sources = "\n".join(
@@ -16,7 +17,7 @@ def card(provenance: dict[str, Any], repositories: Sequence[dict[str, Any]]) -> 
     )
     return f"""# The base retriever
 
-A static retriever: {provenance["pieces"]} subword pieces × {provenance["config"]["dimensions"]} dimensions in float16,
+A static retriever: {provenance["pieces"]} subword pieces × {dimensions} dimensions in {precision},
 each with a learnt weight; a text is the weighted mean of its distinct pieces, normalised. It was trained from scratch
 by this project and holds no other model's weights.
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError
+from revela_train.precision import Precision
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Train retrievers for codesearch.")
 
@@ -28,6 +29,9 @@ def pretrain(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the bundle's vectors: int8 is half as large as float16, float32 twice.")
+    ] = Precision.FLOAT16,
 ) -> None:
     """Pretrain the static base retriever from scratch and export it as a bundle."""
     from revela_train.config import PretrainConfig
@@ -36,7 +40,11 @@ def pretrain(
     console = Console(stderr=True)
     config = PretrainConfig(seed=seed) if steps is None else PretrainConfig(seed=seed, steps=steps)
     command = shlex.join(["revela-train", *sys.argv[1:]])
-    bundle = run(sources, measured or [], work, out, config, lambda line: console.print(line, highlight=False), command)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False)
+
+    bundle = run(sources, measured or [], work, out, config, say, command, precision)
     console.print(f"{bundle.folder}: fingerprint {bundle.fingerprint}", highlight=False)
 
 

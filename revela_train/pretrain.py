@@ -24,6 +24,7 @@ from revela_train.card import card
 from revela_train.config import PretrainConfig
 from revela_train.corpus import Pieces
 from revela_train.loop import docstring_mrr, train
+from revela_train.precision import Precision
 from revela_train.retriever import StaticRetriever
 
 Say = Callable[[str], None]
@@ -99,9 +100,16 @@ def compared(pieces: Pieces, tokenizer: Tokenizer) -> list[str]:
 
 
 def pretrain(
-    sources: Path, measured: Sequence[Path], work: Path, out: Path, config: PretrainConfig, say: Say, command: str
+    sources: Path,
+    measured: Sequence[Path],
+    work: Path,
+    out: Path,
+    config: PretrainConfig,
+    say: Say,
+    command: str,
+    precision: Precision = Precision.FLOAT16,
 ) -> Bundle:
-    """Run every stage that WORK does not hold yet and write the Bundle to OUT."""
+    """Run every stage that WORK does not hold yet and write the Bundle to OUT, its table at PRECISION."""
     made, pieces = prepare(sources, measured, work, config, say)
     torch.manual_seed(config.seed)
     retriever = StaticRetriever(made.get_vocab_size(), config.dimensions)
@@ -131,6 +139,8 @@ def pretrain(
         "machine": f"{torch.get_num_threads()} threads, torch {torch.__version__}, {platform.machine()}",
     }
     texts = compared(pieces, made)
-    bundle = export.export(retriever, made, out, name="codesearch-base-1", texts=texts, provenance=provenance)
-    (out.parent / "README.md").write_text(card(provenance, listed), encoding="utf-8")
+    bundle = export.export(
+        retriever, made, out, name="codesearch-base-1", texts=texts, provenance=provenance, precision=precision
+    )
+    (out.parent / "README.md").write_text(card(bundle.description.provenance, listed), encoding="utf-8")
     return bundle

@@ -7,19 +7,21 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from codesearch.bundle import load  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+
+from codesearch.bundle import TOKENIZER, load  # noqa: E402
 from codesearch.encode import OnnxEncoder  # noqa: E402
 from codesearch.paths import base_bundle  # noqa: E402
 from revela_train.adapt import Anchored, from_bundle  # noqa: E402
-from revela_train.export import _TOLERANCE  # noqa: E402
+from revela_train.precision import Precision  # noqa: E402
 from revela_train.retriever import StaticRetriever, TorchEncoder  # noqa: E402
 
 
 def test_the_shipped_bundle_is_read_back_as_the_retriever_that_it_was() -> None:
     bundle, texts = load(base_bundle()), ["retry with backoff", "def parse_query(text): return text.split('&')"]
     onnx = OnnxEncoder(bundle)
-    read = TorchEncoder(from_bundle(bundle), onnx._tokenizer)
-    assert np.abs(read.encode(texts, "query") - onnx.encode(texts, "query")).max() < _TOLERANCE
+    read = TorchEncoder(from_bundle(bundle), Tokenizer.from_file(str(bundle.folder / TOKENIZER)))
+    assert np.abs(read.encode(texts, "query") - onnx.encode(texts, "query")).max() < Precision.FLOAT16.tolerance
 
 
 def test_common_pieces_stay_and_rare_ones_move() -> None:
