@@ -2,10 +2,11 @@
 
     <index folder>/adaptation.json    what came of the last training: accepted or not, why, and what it had seen
     <index folder>/model-<digest>/    the Bundle, if it was accepted
+    <index folder>/work-<random>/     what a training is working with, while it does
 
-Both stand beside the generations, because they outlive them: an index that is built again, after a new version or by
-request, is built with the retriever that has proved itself. It counts as long as the base that it grew from is the
-package's: with another base the vectors of both could not be told apart from better ones.
+The first two stand beside the generations, because they outlive them: an index that is built again, after a new
+version or by request, is built with the retriever that has proved itself. It counts as long as the base that it grew
+from is the package's: with another base the vectors of both could not be told apart from better ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +35,7 @@ CHANGED: Final = 0.2
 """Share of the files that must have changed before training is worth another try."""
 
 _MODEL: Final = "model-"
+_WORK: Final = "work-"
 _SHORT: Final = 8
 """Hexadecimal digits of a file's digest that are kept: it is only asked how many are the same."""
 
@@ -121,6 +125,37 @@ def model(layout: Layout, base: Bundle) -> Bundle | None:
     except BundleError:
         return None
     return found if found.fingerprint == said.fingerprint else None
+
+
+@contextmanager
+def working(layout: Layout) -> Iterator[Path]:
+    """Give whoever holds `layout.training` a new folder, for this user alone, that goes when the block is left.
+
+    It will hold a copy of the code and indexes of it. A training that was killed could not remove its own; so whatever
+    is left here goes first, which nobody works with any more, since only one holds the lock. It is in the index folder
+    and not among the system's temporary files because those are everybody's, and often in memory.
+
+    Raises:
+        StorageError: the folder can not be made.
+    """
+    import tempfile  # 10 ms, and readers do without
+
+    for left in layout.folder.glob(f"{_WORK}*"):
+        _remove(left)
+    with generations.explained(layout.folder):
+        folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=layout.folder))
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove FOLDER as far as that is possible; what a stranger's link leads to stays."""
+    with suppress(OSError):
+        if folder.is_symlink() or not folder.is_dir():
+            folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep(layout: Layout, said: Adaptation, made: Path | None) -> None:

@@ -8,6 +8,7 @@
   gen-<n>/held                locked by its readers, so that it is not removed under them
   adaptation.json             what came of the last training, and
   model-<fingerprint>/        the Bundle it gave, if it was accepted
+  work-<random>/              what a training is working with; what a killed one left, the next removes
   lock  log
 """
 

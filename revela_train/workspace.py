@@ -4,13 +4,12 @@
                                                                      └▶ not: the base stays, and why is recorded
 
 The index answers all the while. Stopping at any point leaves what was there; what is half done was in a folder of its
-own, which goes.
+own, which goes: at once, or, where the process was killed, when the next training begins (`adaptation.working`).
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Generator
 from contextlib import suppress
@@ -69,8 +68,8 @@ def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, A
     try:
         with suppress(OSError, AttributeError):
             os.nice(_NICE)
-        with tempfile.TemporaryDirectory(prefix="codesearch-train-") as folder:
-            said, made = yield from _train(workspace, config, Path(folder))
+        with adaptation.working(workspace.layout) as folder:
+            said, made = yield from _train(workspace, config, folder)
             adaptation.keep(workspace.layout, said, made)
         yield from workspace.index()  # with what counts now, which may be the base again
         adaptation.tidy(workspace.layout)

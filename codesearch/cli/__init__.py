@@ -1,8 +1,9 @@
 """The command line: `codesearch index | ask | status | inspect`.
 
 Results go to standard output and everything else to standard error. Exit codes are grep's: 0 found, 1 nothing found,
-2 an error; 130 after Ctrl-C. Each module is one way of showing things; `app` is the commands, and the edge where errors
-become messages. Importing this costs typer and rich (0.1 s); what searches is imported inside the commands.
+2 an error; 130 after Ctrl-C, 143 after SIGTERM. Each module is one way of showing things; `app` is the commands, and
+the edge where errors become messages. Importing this costs typer and rich (0.1 s); what searches is imported inside the
+commands.
 """
 
 import os

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ NOTHING_FOUND: Final = 1
 ERROR: Final = 2
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
+TERMINATED: Final = 143
+"""128 + SIGTERM."""
 
 
 class Color(StrEnum):
@@ -65,6 +68,16 @@ class Objectives(StrEnum):
     REVELA = "revela"
 
 
+class _TerminatedError(SystemExit):
+    """SIGTERM came. It leaves as Ctrl-C does, so that what cleans up on the way out has its turn."""
+
+
+def _terminate(*_: object) -> None:
+    # Once is enough: `timeout` and service managers may send it twice, and the second would cut the cleaning short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _TerminatedError(TERMINATED)
+
+
 class _Edge(TyperGroup):
     """Runs a command and turns the way it ended into a message and an exit code."""
 
@@ -80,18 +93,24 @@ class _Edge(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
         except BaseException as error:
-            if not _interrupted(error):
+            code = _interrupted(error)
+            if code is None:
                 raise
             _complain("codesearch: interrupted; what is indexed stays, and the same command goes on from there")
-            raise typer.Exit(INTERRUPTED) from error
+            raise typer.Exit(code) from error
         return result
 
 
-def _interrupted(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C is behind ERROR; libraries written in C turn it into errors of their own while they load."""
-    return error is not None and (
-        isinstance(error, KeyboardInterrupt) or _interrupted(error.__cause__ or error.__context__)
-    )
+def _interrupted(error: BaseException | None) -> int | None:
+    """Return the exit code where Ctrl-C or SIGTERM is behind ERROR, else None.
+
+    Libraries written in C turn it into errors of their own while they load.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, _TerminatedError):
+        return TERMINATED
+    return None if error is None else _interrupted(error.__cause__ or error.__context__)
 
 
 def _complain(message: str) -> None:
@@ -128,6 +147,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A file name may hold bytes, and a locale lack letters; neither may end a program that only wants to show them.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # who started this may have chosen otherwise
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except Exception:

@@ -100,7 +100,7 @@ def hold_out(root: Path, copy: Path, settings: Settings) -> HeldOut:
     for one, spans in stripped.asked:
         places = tuple((one.path, span) for span in spans)
         asked[_part(one)].append(Asked(one.sentence, places, "documentation"))
-    chunks = cut(copy, settings)
+    chunks = cut(copy, _all_of_it(settings))
     commits = history(root)
     for question in _of_commits(chunks, commits):
         its = asked.get(part_of("", "", question.sentence), [])
@@ -108,6 +108,14 @@ def hold_out(root: Path, copy: Path, settings: Settings) -> HeldOut:
             its.append(question)
     development, test = (tuple(asked[part]) for part in (Part.DEVELOPMENT, Part.TEST))
     return HeldOut(copy, chunks, development, test, tuple(unheard(commits, (*development, *test))))
+
+
+def _all_of_it(settings: Settings) -> Settings:
+    """Return SETTINGS for a copy: all of it was chosen by the rules of its root, and no others count.
+
+    Least of all those of where it stands, such as an index folder, which ignores everything.
+    """
+    return replace(settings, hidden=True, no_ignore=True)
 
 
 def _part(one: Documented) -> Part:
@@ -156,7 +164,8 @@ class Ranks:
 def ranks(held: HeldOut, asked: Sequence[Asked], bundle: Bundle, folder: Path, settings: Settings) -> Ranks:
     """Return how BUNDLE does on ASKED; the copy's index is built in FOLDER."""
     with ExitStack() as stack:
-        workspace = stack.enter_context(Workspace.open(held.folder, replace(settings, index_dir=folder), model=bundle))
+        settings = replace(_all_of_it(settings), index_dir=folder)
+        workspace = stack.enter_context(Workspace.open(held.folder, settings, model=bundle))
         for _ in workspace.index():
             pass
         snapshot = workspace.snapshot()

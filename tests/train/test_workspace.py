@@ -1,8 +1,11 @@
 """A workspace and its own retriever, from files to the switch: it proves that it helps, or the base stays."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,9 @@ pytest.importorskip("transformers")
 
 from codesearch import adaptation
 from codesearch.errors import IndexBusyError
+from codesearch.eval.heldout import hold_out
 from codesearch.events import Trained
+from codesearch.settings import Settings
 from codesearch.workspace import Workspace
 from revela_train.config import AdaptConfig, Objective
 from revela_train.workspace import train
@@ -127,6 +132,77 @@ def test_training_that_is_stopped_leaves_what_was_there_and_lets_the_next_begin(
         assert workspace.ask("unlatch zorbel").hits
         assert adaptation.last(workspace.layout) is None
         assert next(train(other, CONFIG)) is not None
+
+
+def until_it_works(root: Path, environment: dict[str, str], before: set[Path]) -> tuple[subprocess.Popen[str], Path]:
+    """Start the command, and return it and the folder that it works in, once a copy of the code is in there."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "codesearch.cli", "train", str(root), "--objective", "pairs", "--budget", "10m"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        for folder in {*root.glob(".codesearch/work-*")} - before:
+            if len(list(folder.glob("copy/*.py"))) == len(THINGS):
+                return process, folder
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_training_that_is_ended_leaves_no_copy_of_the_code_and_of_one_that_is_killed_the_next_removes_it(
+    jargon: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "temporary"
+    elsewhere.mkdir()
+    environment = os.environ | {"TMPDIR": str(elsewhere)}
+    killed, left = until_it_works(jargon, environment, set())
+    assert left.stat().st_mode & 0o777 == 0o700
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(left.rglob("*.py")), "what this is about"
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "letter").touch()
+    (jargon / ".codesearch" / "work-link").symlink_to(mine)
+
+    ended, its = until_it_works(jargon, environment, {left})
+    assert not left.exists()
+    assert [*jargon.glob(".codesearch/work-*")] == [its]
+    assert (mine / "letter").exists(), "what a link leads to is not ours"
+    ended.send_signal(signal.SIGTERM)
+    ended.send_signal(signal.SIGTERM)
+    stdout, stderr = ended.communicate(timeout=60)
+    assert (ended.returncode, stdout) == (143, ""), stderr
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert not list(jargon.glob(".codesearch/work-*"))
+    assert not list(elsewhere.rglob("*.py"))
+    with Workspace.open(jargon) as workspace:
+        assert workspace.ask("unlatch zorbel", refresh=False).hits, "the index is as it was"
+        with adaptation.working(workspace.layout) as folder:
+            assert folder.parent == workspace.layout.folder
+
+
+def test_a_copy_in_the_index_folder_is_read_whatever_is_ignored_there(jargon: Path, tmp_path: Path) -> None:
+    (jargon / ".ignore").write_text(".codesearch/**\n*.txt\n!.tools\n")
+    (jargon / ".tools").mkdir()
+    (jargon / ".tools" / "own.py").write_text(function("opens", "invoice"))
+    (jargon / ".git").write_text("gitdir: nowhere")  # git refuses, so that ignore files are read without it
+    with Workspace.open(jargon) as workspace:
+        list(workspace.index())
+        with adaptation.working(workspace.layout) as folder:
+            inside = hold_out(jargon, folder / "copy", Settings())
+            assert len(inside.chunks) == workspace.status().chunks
+    outside = hold_out(jargon, tmp_path / "copy", Settings())
+    assert inside.chunks == outside.chunks
+    assert any(chunk.path == ".tools/own.py" for chunk in inside.chunks)
+    assert inside.test == outside.test
 
 
 def test_a_model_from_another_base_or_damaged_does_not_answer(jargon: Path) -> None:
