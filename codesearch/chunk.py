@@ -1,33 +1,35 @@
-r"""Cuts one file into chunks: functions, class outlines, left-over code, sections; all of it, once, in order.
+"""Cuts one file into chunks: functions, class outlines, left-over code, sections; all of it, once, in order.
 
-The way of a file: its text is divided into *pieces*, which are its lines (a monstrous line is several pieces); the
-parser and the language's query say where definitions start and end; definitions become runs of pieces; what no
-definition holds becomes runs of its own or joins a neighbour; runs too long become parts. As every run is a range of
-pieces and each begins where the one before ended, nothing can be lost or doubled, whatever the parser says.
-
-A line ends with `\n`, as git, grep and ctags count (`\r\n` therefore too); a lone `\r` ends none.
-
-The parser runs under a time limit through its progress callback. The query does not: the callback that py-tree-sitter
-0.26 offers for it crashes the process (it keeps a pointer into a stack frame that is gone), and a query's time is a
-fraction of the parse that it follows, but for trees that `_is_hopeless` knows.
+The way of a file: `syntax` divides its text into pieces and finds the definitions in it; definitions become runs of
+pieces; what no definition holds becomes runs of its own or joins a neighbour; runs too long become parts. As every run
+is a range of pieces and each begins where the one before ended, nothing can be lost or doubled, whatever the parser
+says.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
-from inspect import cleandoc
-from itertools import islice, pairwise, takewhile
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
-from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from codesearch.languages import LANGUAGES, TEXT, Language, grammar, language_of
+from codesearch.languages import LANGUAGES, TEXT, language_of
+from codesearch.syntax import (
+    CLOSER,
+    COMMENT_LINES,
+    PART_CHARS,
+    PART_LINES,
+    SLACK,
+    TIME_LIMIT,
+    Definition,
+    Source,
+    definitions,
+    documentation,
+    signature,
+)
 from codesearch.types import Chunk, Kind, Span
-
-if TYPE_CHECKING:
-    import tree_sitter
 
 CHUNKER_VERSION: Final = 2
 """Raised when the same file would be cut or named otherwise; makes an index stale (reason CHUNKER).
@@ -36,14 +38,6 @@ CHUNKER_VERSION: Final = 2
 2. Macros in the place of specifiers (C, C++) and soft keywords that begin a statement (Kotlin) hide no function.
 """
 
-TIME_LIMIT: Final = 4.0
-"""Seconds of parsing a file; a file of 1 MB takes a third of a second, one that takes seconds is hostile."""
-
-_PART_CHARS: Final = 2000
-_PART_LINES: Final = 60
-"""A part aims at this size: about what a screen holds, and what an average of word vectors can still stand for."""
-_SLACK: Final = 1.2
-"""What is longer than a part by no more than this stays whole."""
 _UNEVEN: Final = 1.5
 """A part longer than this, because lines differ in length, is cut again."""
 _LONG: Final = 2.0
@@ -53,37 +47,9 @@ _NESTED_LINES: Final = 5
 _TINY_CHARS: Final = 120
 _TINY_LINES: Final = 3
 """Left-over code up to this size joins its neighbour: alone it would say nothing."""
-_COMMENT_LINES: Final = 12
-"""Comments up to this many lines that stand apart join what follows them (a heading over some functions)."""
 _SHORT_LINES: Final = 3
 """A type alias or a property shorter than this is left-over code."""
-_FILE_DOC_LINES: Final = 100
-_DEPTH: Final = 40
-"""Definitions nested deeper than this stay in the one around them; generated and hostile code goes further."""
-_SIGNATURE: Final = 300
-_DOC: Final = 4000
-"""Characters kept of a signature and of a doc comment; the text itself is never shortened."""
-_SYNTAX_DEPTH: Final = 400
-"""Levels of the syntax tree in which definitions are looked for; a query's time grows with the square of the depth."""
-_LOOKS: Final = 500_000_000
-"""Steps of a query over unparsed text that are worth it; about half a second."""
-_VISITS: Final = 200_000
-"""Nodes looked at to find unparsed text; about a tenth of a second, and more than a file of 1 MB has beside errors."""
-_LADDER: Final = 2000
-"""Of those, so many cost a tenth of a second."""
-_READ: Final = 1 << 16
-"""Bytes handed to the parser at a time."""
-
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-_NEWLINE: Final = re.compile("\n")
-_NEWLINE_BYTES: Final = re.compile(b"\n")
-_ASCII: Final = bytes(range(128)) + b"x" * 128
-"""What the parser sees of letters beyond ASCII: a scanner (Bash) that looks them up in a table of 256 crashes."""
-_MARK: Final = "\ufeff".encode()
-_RETURN: Final = re.compile(rb"(?<!\\)\r\n")
-"""Line ends whose first half some grammars take for part of a word."""
-_CLOSER: Final = re.compile(r"(?:[\W_]|\bend\b)*")
-"""Lines without a word but `end`: blank lines and what closes blocks."""
 _NOTHING: Final = re.compile(r"\s*")
 
 
@@ -110,129 +76,20 @@ def chunk(path: str, text: str, language: str | None = None, *, time_limit: floa
         return []
     if language is None:
         language = language_of(path, text[:4096].encode("utf-8", "replace")) or TEXT
-    source = _Source(text)
+    source = Source(text)
     runs: list[_Run]
     if language == "markdown":
         runs = _sections(source)
     else:
-        root = _Definition("", "", 0, len(source.starts))
         known = LANGUAGES.get(language)
-        if known is not None:
-            _define(source, root, known, monotonic() + time_limit)
         runs = []
-        _runs(source, root, runs)
+        _runs(source, definitions(source, known, time_limit), runs)
         runs = _tidy(source, runs, known.comments if known else ())
     return _chunks(path, language, source, runs)
 
 
-class _Source:
-    """A text as pieces: lines, and stretches of lines too long for a part."""
-
-    __slots__ = ("data", "first_lines", "starts", "starts_bytes", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.data = text.encode("utf-8", "surrogatepass")
-        starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
-        if starts[-1] == len(text):
-            starts.pop()
-        self.first_lines: list[int] | None = None
-        """Line of each piece where pieces are not lines."""
-        limit = int(_PART_CHARS * _SLACK)
-        if len(text) > limit and any(b - a > limit for a, b in pairwise((*starts, len(text)))):
-            starts = self._cut_monsters(starts, limit)
-        self.starts = starts
-        """Offset in the text of each piece."""
-        self.starts_bytes = starts if len(self.data) == len(text) else self._byte_starts()
-        """Offset in the UTF-8 bytes, which the parser speaks of, of each piece."""
-
-    def _cut_monsters(self, starts: list[int], limit: int) -> list[int]:
-        pieces: list[int] = []
-        lines: list[int] = []
-        for line, (start, end) in enumerate(pairwise((*starts, len(self.text))), 1):
-            count = ceil((end - start) / _PART_CHARS) if end - start > limit else 1
-            pieces.extend(start + (end - start) * k // count for k in range(count))
-            lines.extend([line] * count)
-        self.first_lines = lines
-        return pieces
-
-    def _byte_starts(self) -> list[int]:
-        if self.first_lines is None:
-            starts = [0, *(match.end() for match in _NEWLINE_BYTES.finditer(self.data))]
-            return starts[: len(self.starts)]
-        offset = 0
-        offsets = []
-        for start, end in pairwise((*self.starts, len(self.text))):
-            offsets.append(offset)
-            offset += len(self.text[start:end].encode("utf-8", "surrogatepass"))
-        return offsets
-
-    def piece_at(self, offset: int) -> int:
-        """Return the piece that holds the byte at OFFSET."""
-        return bisect_right(self.starts_bytes, offset) - 1
-
-    def between(self, low: int, high: int) -> str:
-        """Return the text of the pieces from LOW up to, not with, HIGH."""
-        return self.text[self.starts[low] : self.starts[high] if high < len(self.starts) else len(self.text)]
-
-    def size(self, low: int, high: int) -> float:
-        """Return the length of a run of pieces, in parts."""
-        end = self.starts[high] if high < len(self.starts) else len(self.text)
-        return max((end - self.starts[low]) / _PART_CHARS, (high - low) / _PART_LINES)
-
-    def line(self, piece: int) -> int:
-        """Return the 1-based line of a piece."""
-        return piece + 1 if self.first_lines is None else self.first_lines[piece]
-
-    def slice(self, start: int, end: int) -> str:
-        """Return the text between two byte offsets."""
-        return self.data[start:end].decode("utf-8", "replace")
-
-
-@dataclass(slots=True, eq=False)
-class _Definition:
-    """A definition found, as a run of pieces, with those inside it."""
-
-    what: str
-    """The capture that found it; empty for the file itself."""
-    name: str
-    """Qualified name."""
-    low: int
-    """First piece, that of its leading comments included."""
-    high: int
-    """Behind its last piece."""
-    head: int = 0
-    """Piece at which the definition itself starts."""
-    start: int = 0
-    end: int = 0
-    """Bytes of the definition without what leads it."""
-    body: int = -1
-    """Byte at which the signature ends; -1 where that is not known."""
-    leads: tuple[tuple[int, int], ...] = ()
-    """Bytes of the comments, decorators and attributes above it."""
-    remarks: tuple[tuple[int, int], ...] = ()
-    """Bytes of the comments and attributes in its signature."""
-    parent: _Definition | None = None
-    depth: int = 0
-    children: list[_Definition] = field(default_factory=list)
-
-    @property
-    def kind(self) -> Kind:
-        """Kind of the chunks that this definition's own lines become."""
-        if self.what == "method":
-            return Kind.METHOD
-        if self.what in ("function", "accessor"):
-            inside = self.parent is not None and self.parent.what in _HOLDS_METHODS
-            return Kind.METHOD if inside else Kind.FUNCTION
-        if self.what == "section":
-            return Kind.SECTION
-        return Kind.MODULE if self.what in ("", "namespace") else Kind.CLASS
-
-
-_HOLDS_METHODS: Final = frozenset({"class", "extension", "type"})
 _FUNCTIONS: Final = frozenset({"function", "method", "accessor"})
 _SHORT: Final = frozenset({"type", "accessor"})
-_DEFINITIONS: Final = ("function", "method", "class", "extension", "type", "accessor", "module", "namespace")
 
 
 @dataclass(slots=True)
@@ -241,267 +98,14 @@ class _Run:
 
     low: int
     high: int
-    owner: _Definition
+    owner: Definition
     gap: bool
     """Left-over between definitions: it may join a neighbour."""
     last: bool = False
     """Nothing of its owner follows."""
 
 
-@dataclass(slots=True)
-class _Found:
-    """What one match of the query says."""
-
-    start: int
-    end: int
-    pattern: int
-    """Index of the pattern: where two match one node, the first in the file of queries knows better."""
-    what: str
-    captures: dict[str, list[tree_sitter.Node]]
-
-
-def _define(source: _Source, root: _Definition, language: Language, deadline: float) -> None:
-    """Hang the definitions of SOURCE below ROOT; none when the parser is not done by the DEADLINE."""
-    import tree_sitter
-
-    if _is_ladder(source.data):
-        return
-    compiled = grammar(language.name)
-    data = memoryview(_visible(source.data, language))
-    try:
-        tree = compiled.parser.parse(
-            lambda offset, _: data[offset : offset + _READ],
-            progress_callback=lambda _offset, _has_error: monotonic() > deadline,
-        )
-    except ValueError:  # the parser's word for "cancelled"
-        compiled.parser.reset()
-        return
-    if tree.root_node.has_error and _is_hopeless(tree.root_node):
-        return
-    leads: list[tuple[int, int]] = []
-    wraps: dict[int, int] = {}
-    found: list[_Found] = []
-    cursor = tree_sitter.QueryCursor(compiled.query)
-    cursor.set_max_start_depth(_SYNTAX_DEPTH)
-    for pattern, captures in cursor.matches(tree.root_node):
-        if "lead" in captures:
-            start, end = captures["lead"][0].byte_range
-            if end > start and source.data[end - 1] in b"\r\n":  # as some grammars have it
-                end = start + len(source.data[start:end].rstrip())
-            leads.append((start, end))
-            continue
-        if "wrap" in captures:
-            start, end = captures["wrap"][0].byte_range
-            wraps[end] = min(start, wraps.get(end, start))
-            continue
-        if "file" in captures:
-            root.start, root.end = captures["file"][0].byte_range
-            continue
-        for what in _DEFINITIONS:
-            if what in captures:
-                if "keyword" in captures and not _is_keyword(source, language, what, captures["keyword"][0]):
-                    break
-                found.append(_Found(*captures[what][0].byte_range, pattern, what, captures))
-                break
-    leads.sort()
-    if wraps:
-        found.sort(key=lambda item: item.start)
-        before = last = -1
-        for item in found:
-            own = item.start
-            if own > last:
-                before, last = last, own
-            # What wraps a definition ends with it, or with the semicolon behind it, and holds none before it.
-            wrap = min(wraps.get(item.end, own), wraps.get(item.end + 1, own))
-            item.start = wrap if wrap > before else own
-    # Longest first where several start together, so that what encloses comes before what is inside.
-    found.sort(key=lambda item: (item.start, -item.end, item.pattern))
-    _nest(source, root, language, leads, found)
-
-
-def _visible(data: bytes, language: Language) -> bytes:
-    """Return what the parser gets to see of DATA: as many bytes, without what would mislead or crash it."""
-    if data.startswith(_MARK):
-        data = b" " * len(_MARK) + data[len(_MARK) :]
-    if not data.isascii():
-        data = data.translate(_ASCII)
-    if b"\r" in data:
-        data = _RETURN.sub(b" \n", data)
-    for hidden in language.hidden:
-        data = hidden.sub(lambda match: match[0][: -len(match[1])] + language.mask * len(match[1]), data)
-    return data
-
-
-def _is_ladder(data: bytes) -> bool:
-    """Return whether DATA is made of what some grammars (Java, C#, Scala) take square time over, without a callback.
-
-    `a<a<a<...` of 100 KB would take minutes. A tenth of no program is open `<`.
-    """
-    tenth = len(data) // 10
-    if tenth < _LADDER:
-        return False
-    return data.count(b"<") - data.count(b">") > tenth or data.count(b"`") > tenth
-
-
-def _is_hopeless(root: tree_sitter.Node) -> bool:
-    """Return whether a tree holds so much unparsed text that a query would take seconds.
-
-    For each token in an ERROR node, which holds them side by side, a query looks at all that follow: its time grows
-    with their square, and it can not be stopped.
-    """
-    looks = 0
-    visits = 0
-    nodes = [root]
-    while nodes:
-        node = nodes.pop()
-        if node.is_error:
-            looks += node.child_count**2
-        visits += node.child_count
-        if looks > _LOOKS or visits > _VISITS:
-            return True
-        nodes.extend(child for child in node.children if child.has_error)
-    return False
-
-
-def _is_keyword(source: _Source, language: Language, what: str, node: tree_sitter.Node) -> bool:
-    return source.slice(node.start_byte, node.end_byte) in language.keywords[what]
-
-
-def _nest(
-    source: _Source, root: _Definition, language: Language, leads: list[tuple[int, int]], found: list[_Found]
-) -> None:
-    """Build the tree of definitions: each a run of whole pieces within its parent's, after its elder siblings'."""
-    lead_starts = [start for start, _ in leads]
-    lead_ends = {end: start for start, end in leads}
-    _document_file(source, root, leads, lead_starts)
-    around = root
-    previous = (-1, -1)
-    for item in found:
-        start, end, captures = item.start, item.end, item.captures
-        if source.data[end - 1 : end].isspace() or end in lead_ends:
-            end = _trimmed(source, start, end, lead_ends)
-        if (start, end) == previous:  # two patterns for one definition
-            continue
-        previous = (start, end)
-        while around.parent is not None and around.end <= start:
-            around = around.parent
-        one_line = around is not root and around.high - around.head == 1
-        if "body" in captures:
-            body = captures["body"][0].start_byte
-        else:
-            body = captures["header"][0].end_byte if "header" in captures else -1
-        # `f = function f() {}`, `typedef struct s {} s`: the name it is known by is the outer one.
-        twice = body >= 0 and body == around.body
-        names = [around.name] if around.name else []
-        for part in ("owner", "name"):
-            if part in captures:
-                node = captures[part][0]
-                written = source.slice(node.start_byte, min(node.end_byte, node.start_byte + _SIGNATURE))
-                names.append(_name(written, language))
-        name = ".".join(filter(None, names))
-        if twice and around.parent is not None and around.name == around.parent.name:
-            around.name = name  # `module.exports = function f() {}`: the outer says nothing
-        if one_line or twice or around.depth >= _DEPTH:
-            continue
-        elder = around.children[-1] if around.children else None
-        floor = elder.high if elder else around.head
-        head = max(source.piece_at(start), floor)
-        high = min(source.piece_at(max(start, end - 1)) + 1, around.high)
-        if head >= high:  # shares its lines with the definition before it, which names them
-            continue
-        low, own_leads = _leading(source, leads, lead_starts, start, floor)
-        if elder and language.clauses and elder.name == name and elder.what == item.what == "function":
-            documented = any(_ATTRIBUTE_DOC.match(source.slice(*lead)) for lead in own_leads)
-            if low - elder.high <= _COMMENT_LINES and not documented:
-                elder.high = high
-                elder.end = end
-                around = elder
-                continue
-        around = _Definition(
-            what="method" if "owner" in captures and item.what == "function" else item.what,
-            name=name,
-            low=max(floor, min(low, head)),
-            high=high,
-            head=head,
-            start=start,
-            end=end,
-            body=body,
-            leads=own_leads,
-            remarks=tuple(leads[bisect_left(lead_starts, start) : bisect_left(lead_starts, body)]),
-            parent=around,
-            depth=around.depth + 1,
-        )
-        assert around.parent is not None
-        around.parent.children.append(around)
-
-
-def _trimmed(source: _Source, start: int, end: int, lead_ends: dict[int, int]) -> int:
-    """Return END without the blanks and comments before it: some grammars end a definition where the next token is."""
-    while end > start:
-        bare = (
-            end
-            - len(source.data[max(start, end - 1024) : end])
-            + len(source.data[max(start, end - 1024) : end].rstrip())
-        )
-        if lead_ends.get(bare, start) > start:
-            bare = lead_ends[bare]
-        if bare == end:
-            break
-        end = bare
-    return end
-
-
-def _document_file(source: _Source, root: _Definition, leads: list[tuple[int, int]], lead_starts: list[int]) -> None:
-    """Say where the documentation of the whole file is: a docstring, or comments above its header or of `//!`."""
-    if source.data[root.start : root.end].startswith((b'"', b"'", b"r")):
-        root.body = root.start
-    elif root.end:
-        _, root.leads = _leading(source, leads, lead_starts, root.start, 0)
-    else:
-        inner = takewhile(lambda lead: source.data.startswith(b"//!", lead[0]), leads)
-        root.leads = tuple(islice(inner, _FILE_DOC_LINES))
-
-
-def _leading(
-    source: _Source, leads: list[tuple[int, int]], lead_starts: list[int], start: int, floor: int
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Return the first piece, not before FLOOR, of what stands directly above the byte START, and its bytes."""
-    low = source.piece_at(start)
-    last = first = bisect_left(lead_starts, start)
-    while first > 0:
-        lead_start, lead_end = leads[first - 1]
-        top = source.piece_at(lead_start)
-        bottom = source.piece_at(max(lead_start, lead_end - 1))
-        # A blank line between a documentation block and what it documents is some people's style.
-        reach = 2 if source.data.startswith(b"/**", lead_start) else 1
-        if top < floor or bottom < low - reach or source.data[source.starts_bytes[top] : lead_start].strip():
-            break
-        low = min(low, top)
-        first -= 1
-    return low, tuple(leads[first:last])
-
-
-_GENERICS: Final = re.compile(r"(?<=\w)\s*<.*?>+(?=::|$)")
-_SEPARATOR: Final = re.compile(r"\s*(?:::|[:.])\s*")
-_SPACE: Final = re.compile(r"\s+")
-
-
-def _name(written: str, language: Language) -> str:
-    """Return a name as WRITTEN as a name whose parts are joined by '.'."""
-    name = _SPACE.sub(" ", written).strip()
-    if name.isidentifier():
-        return name
-    if name[:1] in ("'", '"', "`"):
-        name = name.strip(name[0])
-    if "<" in name:
-        owner, operator, symbol = name.partition("operator")
-        name = _GENERICS.sub("", owner) + operator + symbol
-    for pattern, replacement in language.renames:
-        name = pattern.sub(replacement, name)
-    return _SEPARATOR.sub(".", name).strip(".") if name[:1].isidentifier() else name
-
-
-def _runs(source: _Source, definition: _Definition, into: list[_Run]) -> None:
+def _runs(source: Source, definition: Definition, into: list[_Run]) -> None:
     """Append the runs of DEFINITION in order: its own lines, and those of the definitions inside it."""
     inner = definition.children
     if definition.what in _FUNCTIONS:
@@ -527,7 +131,7 @@ def _runs(source: _Source, definition: _Definition, into: list[_Run]) -> None:
         into.append(_Run(cursor, definition.high, definition, gap=not outline or cursor > definition.low, last=True))
 
 
-def _tidy(source: _Source, runs: list[_Run], comments: tuple[str, ...]) -> list[_Run]:
+def _tidy(source: Source, runs: list[_Run], comments: tuple[str, ...]) -> list[_Run]:
     """Join left-over runs that would say nothing alone to their neighbours."""
     tidy: list[_Run] = []
     low = -1
@@ -540,15 +144,15 @@ def _tidy(source: _Source, runs: list[_Run], comments: tuple[str, ...]) -> list[
             continue
         text = source.between(run.low, run.high)
         follows = not run.last and index + 1 < len(runs)
-        if _CLOSER.fullmatch(text):
+        if CLOSER.fullmatch(text):
             to_previous, to_next = True, follows
         else:
-            lines = [line for line in map(str.strip, text.splitlines()) if line] if len(text) < _PART_CHARS else []
+            lines = [line for line in map(str.strip, text.splitlines()) if line] if len(text) < PART_CHARS else []
             tiny = 0 < len(lines) <= _TINY_LINES and sum(map(len, lines)) <= _TINY_CHARS
             # Code right below a definition speaks of it; otherwise it is taken for the next one's.
             touches = tiny and not _NOTHING.fullmatch(source.between(run.low, run.low + 1))
             touches = touches and bool(tidy) and not _NOTHING.fullmatch(source.between(run.low - 1, run.low))
-            heading = 0 < len(lines) <= _COMMENT_LINES and all(line.startswith(comments) for line in lines)
+            heading = 0 < len(lines) <= COMMENT_LINES and all(line.startswith(comments) for line in lines)
             to_previous = touches or ((tiny or heading) and not follows)
             to_next = (tiny or heading) and follows
         if to_previous and tidy:
@@ -560,16 +164,16 @@ def _tidy(source: _Source, runs: list[_Run], comments: tuple[str, ...]) -> list[
     return tidy
 
 
-def _cuts(source: _Source, low: int, high: int) -> list[int]:
+def _cuts(source: Source, low: int, high: int) -> list[int]:
     """Return the bounds of the parts of a run: balanced, and where the code itself makes a break."""
     size = source.size(low, high)
-    if size <= _SLACK:
+    if size <= SLACK:
         return [low, high]
     count = ceil(size)
     starts = source.starts
     begin = starts[low]
     end = starts[high] if high < len(starts) else len(source.text)
-    by_lines = (high - low) / _PART_LINES > (end - begin) / _PART_CHARS
+    by_lines = (high - low) / PART_LINES > (end - begin) / PART_CHARS
     reach = max(1, round((high - low if by_lines else end - begin) * 0.3 / count))
     cuts = [low]
     for k in range(1, count):
@@ -594,7 +198,7 @@ def _cuts(source: _Source, low: int, high: int) -> list[int]:
 _CLOSES: Final = re.compile(r"[)\]}]|end\b|else\b|elif\b|elsif\b|catch\b|except\b|finally\b|rescue\b|fi\b|done\b")
 
 
-def _badness(source: _Source, piece: int) -> float:
+def _badness(source: Source, piece: int) -> float:
     """Return how bad a place before this piece is for a cut: deep in a block, or where one closes."""
     line = source.between(piece, piece + 1)
     bare = line.lstrip()
@@ -605,7 +209,7 @@ def _badness(source: _Source, piece: int) -> float:
     return indent - (3.0 if blank_above else 0.0) + (2.0 if _CLOSES.match(bare) else 0.0)
 
 
-def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list[Chunk]:
+def _chunks(path: str, language: str, source: Source, runs: list[_Run]) -> list[Chunk]:
     """Return the chunks of RUNS, long ones in parts."""
     cut = [(run.owner, low, high) for run in runs for low, high in pairwise(_cuts(source, run.low, run.high))]
     parts: dict[int, int] = {}
@@ -620,7 +224,7 @@ def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list
         part = seen.get(key, 0)
         seen[key] = part + 1
         if not part:
-            signatures[key] = _signature(source, owner)
+            signatures[key] = signature(source, owner)
         left_over = kind is Kind.MODULE
         chunks.append(
             Chunk(
@@ -629,7 +233,7 @@ def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list
                 kind=kind,
                 symbol="" if left_over else owner.name,
                 signature="" if left_over else signatures[key],
-                doc="" if part or (left_over and low) else _doc(source, owner, language),
+                doc="" if part or (left_over and low) else documentation(source, owner, language),
                 text=source.between(low, high),
                 span=Span(source.line(low), source.line(high - 1)),
                 part=0 if left_over else part,
@@ -637,81 +241,6 @@ def _chunks(path: str, language: str, source: _Source, runs: list[_Run]) -> list
             )
         )
     return chunks
-
-
-_OPENER: Final = re.compile(r",?\s*(?:\{|\bdo:.*|=>|=|:|->|\bdo|\bwhere|\bbegin)$")
-
-
-def _signature(source: _Source, definition: _Definition) -> str:
-    """Return the header of DEFINITION on one line."""
-    if definition.what in ("", "namespace", "section"):
-        return ""
-    # Enough for any header that will be kept, and a bound on what is looked at.
-    end = min(definition.body if definition.body >= 0 else definition.end, definition.start + 8 * _SIGNATURE)
-    pieces = []
-    start = definition.start
-    for remark_start, remark_end in definition.remarks:
-        pieces.append(source.slice(start, min(remark_start, end)))
-        start = remark_end
-    pieces.append(source.slice(start, max(start, end)))
-    text = " ".join(pieces)
-    if definition.body < 0:
-        text = text.lstrip().partition("\n")[0]
-    text = _OPENER.sub("", " ".join(text.split()))
-    return text if len(text) <= _SIGNATURE else text[: _SIGNATURE - 1] + "…"
-
-
-_MARKER: Final = re.compile(r"(?:/\*+!?<?|//[/!]*<?|#+!?|--+\s*[|^]?|\{-+\s*[|^]?|\*+/?)?\s?")
-_END_MARKER: Final = re.compile(r"\s*(?:\*+/|-\})$")
-_XML: Final = re.compile(r"</?(?:summary|param|returns|remarks|inheritdoc|see|typeparam|value|example|exception)\b")
-_XML_NAMES: Final = re.compile(r"<\w+\s+(?:cref|name|langword|href)=\"(?:[A-Z]:)?([^\"]*)\"\s*(/?)>")
-_XML_TAG: Final = re.compile(r"</?\w[^<>]*>")
-_PRAGMA: Final = re.compile(
-    r"(?:eslint|noqa|pylint|mypy:|type:|go:|\+build|nolint|prettier-|@ts-|rubocop:|shellcheck|#?region|#?endregion"
-    r"|clang-format|NOLINT|swiftlint:|swift-format|istanbul|ruff:|fmt:|!/|-\*-|phpcs:|@phpstan|@psalm)"
-)
-_ATTRIBUTES: Final = ("@", "#[", "[", "{-#")
-_LICENSE: Final = re.compile(r"copyright|SPDX-|licen[cs]ed? under", re.IGNORECASE)
-_ATTRIBUTE_DOC: Final = re.compile(r'@(?:type)?doc\s+(?:~[sS])?(?:"""(.*?)"""|"((?:[^"\\]|\\.)*)")', re.DOTALL)
-
-
-def _doc(source: _Source, definition: _Definition, language: str) -> str:
-    """Return the documentation of DEFINITION: its docstring, else the comments that lead it, without their markers."""
-    known = LANGUAGES.get(language)
-    if known is None:
-        return ""
-    if known.docstring is not None and definition.body >= 0:
-        body = source.slice(definition.body, definition.body + 2 * _DOC)
-        if match := known.docstring.match(body):
-            text = next((group for group in match.groups() if group is not None), "")
-            return cleandoc(text)[:_DOC].strip()
-    texts = []
-    for start, end in definition.leads:
-        written = source.slice(start, min(end, start + 2 * _DOC))
-        if match := _ATTRIBUTE_DOC.match(written):
-            texts.append(cleandoc(match[1] or match[2] or ""))
-        elif (
-            not written.startswith(_ATTRIBUTES)
-            and not (known.hidden and written.startswith("#"))
-            and not _LICENSE.search(written)
-        ):
-            texts.append(_uncommented(written))
-    text = "\n".join(filter(None, texts))
-    if _XML.search(text):
-        text = _XML_TAG.sub("", _XML_NAMES.sub(r"\1 ", text))
-        text = "\n".join(filter(None, map(str.strip, text.splitlines())))
-    return text[:_DOC].strip()
-
-
-def _uncommented(comment: str) -> str:
-    """Return the words of one comment."""
-    lines = []
-    for line in comment.splitlines():
-        bare = line.strip()
-        bare = _END_MARKER.sub("", bare[_MARKER.match(bare).end() :])  # type: ignore[union-attr] # matches nothing too
-        if not _PRAGMA.match(bare):
-            lines.append(bare if not _CLOSER.fullmatch(bare) else "")
-    return "\n".join(lines).strip()
 
 
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+([^#\s].*?)(?:[ \t]+#+)?[ \t]*\r?\n?$")
@@ -722,7 +251,7 @@ _LINK: Final = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
 _MARKUP: Final = re.compile(r"<[^>]*>|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
 
 
-def _sections(source: _Source) -> list[_Run]:
+def _sections(source: Source) -> list[_Run]:
     """Return one run a heading of a Markdown text, with the text up to the next heading.
 
     Read line by line rather than by tree-sitter-markdown: only headings outside of fences, comments and front matter
@@ -759,14 +288,14 @@ def _sections(source: _Source) -> list[_Run]:
     return _heading_runs(source, headings)
 
 
-def _heading_runs(source: _Source, headings: list[tuple[int, int, str]]) -> list[_Run]:
+def _heading_runs(source: Source, headings: list[tuple[int, int, str]]) -> list[_Run]:
     """Return the runs that HEADINGS (piece, level, title) begin; a heading without text joins the one below it."""
     high = len(source.starts)
     runs: list[_Run] = []
     path: list[tuple[int, str]] = []
     low = 0
     if not headings or headings[0][0] > 0:
-        preamble = _Definition("section", "", 0, headings[0][0] if headings else high)
+        preamble = Definition("section", "", 0, headings[0][0] if headings else high)
         runs.append(_Run(preamble.low, preamble.high, preamble, gap=False))
         low = preamble.high
     for (piece, level, title), (after, deeper, _) in pairwise((*headings, (high, 0, ""))):
@@ -777,7 +306,7 @@ def _heading_runs(source: _Source, headings: list[tuple[int, int, str]]) -> list
         end = source.starts[after] if after < high else len(source.text)
         if deeper > level and not source.text[below:end].strip("=- \t\r\n"):
             continue
-        section = _Definition("section", " > ".join(text for _, text in path if text), low, after)
+        section = Definition("section", " > ".join(text for _, text in path if text), low, after)
         runs.append(_Run(low, after, section, gap=False))
         low = after
     return runs

@@ -1,10 +1,11 @@
 """Who imports what: the search never loads the trainer, and the command line starts without what searches.
 
-Each check runs in a process of its own, because imports can not be taken back.
+Each check of what is loaded runs in a process of its own, because imports can not be taken back.
 """
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,17 @@ def test_the_words_need_only_the_standard_library_and_the_ranking_numbers() -> N
     words = "codesearch.types, codesearch.errors, codesearch.events, codesearch.paths, codesearch.roles"
     assert modules(NEW.format(words)) == {"codesearch"}
     assert modules(NEW.format("codesearch.rank")) == {"codesearch", "numpy"}
+
+
+def test_no_module_takes_what_another_keeps_to_itself() -> None:
+    root = Path(__file__).parents[1]
+    private = [
+        f"{file.relative_to(root)}: {one.name}"
+        for room in ("codesearch", "revela_train")
+        for file in (root / room).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for one in node.names
+        if one.name.startswith("_")
+    ]
+    assert not private

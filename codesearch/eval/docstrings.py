@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from codesearch.chunk import TIME_LIMIT, _define, _Definition, _doc, _Source, _visible, chunk, decode
+from codesearch.chunk import chunk, decode
 from codesearch.files import FileEntry, Skip, read, scan
 from codesearch.languages import LANGUAGES, Language, grammar, language_of
 from codesearch.settings import Settings
+from codesearch.syntax import Definition, Source, as_parsed, definitions, documentation
 from codesearch.text import words
 from codesearch.types import Chunk, Kind, Span
 
@@ -145,17 +145,15 @@ def documented(path: str, text: str) -> list[Documented]:
     known = LANGUAGES.get(language_of(path, text[:4096].encode("utf-8", "replace")) or "")
     if known is None:
         return []
-    source = _Source(text)
-    file = _Definition("", "", 0, len(source.starts))
-    _define(source, file, known, time.monotonic() + TIME_LIMIT)
-    definitions = {source.line(d.head): d for d in _below(file)}
+    source = Source(text)
+    at = {source.line(d.head): d for d in _below(definitions(source, known))}
     found = []
     for key, (head, *_) in functions(path, text).items():
         lines = range(head.span.start_line, head.span.end_line + 1)
-        here = next((d for line in lines if (d := definitions.get(line)) and d.name == key.symbol), None)
+        here = next((d for line in lines if (d := at.get(line)) and d.name == key.symbol), None)
         if here is None or not head.doc:
             continue
-        sentence = first_sentence(_doc(source, _summarised(source, here), known.name), key.name)
+        sentence = first_sentence(documentation(source, _summarised(source, here), known.name), key.name)
         places = _places(source, here, known)
         if sentence and places and _code_lines(source, here, places, known) >= CODE_LINES:
             found.append(Documented(path, key, sentence, places))
@@ -172,15 +170,13 @@ def prose(path: str, text: str) -> tuple[tuple[int, int], ...]:
     known = LANGUAGES.get(language_of(path, text[:4096].encode("utf-8", "replace")) or "")
     if known is None:
         return ()
-    source = _Source(text)
-    file = _Definition("", "", 0, len(source.starts))
-    _define(source, file, known, time.monotonic() + TIME_LIMIT)
-    found = {place for one in _below(file) for place in _places(source, one, known)}
+    source = Source(text)
+    found = {place for one in _below(definitions(source, known)) for place in _places(source, one, known)}
     lead = _LEADING.match(text)
     if known.docstring is not None and lead and (own := known.docstring.match(text, lead.end())):
         before, whole = (len(text[:end].encode("utf-8", "surrogatepass")) for end in (lead.end(), own.end()))
         found.add((before, whole))
-    tree = grammar(known.name).parser.parse(_visible(source.data, known))
+    tree = grammar(known.name).parser.parse(as_parsed(source.data, known))
     cursor = tree.walk()
     while True:
         node = cursor.node
@@ -206,13 +202,13 @@ def _apart(places: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(joined)
 
 
-def _below(definition: _Definition) -> Iterator[_Definition]:
+def _below(definition: Definition) -> Iterator[Definition]:
     for child in definition.children:
         yield child
         yield from _below(child)
 
 
-def _summarised(source: _Source, function: _Definition) -> _Definition:
+def _summarised(source: Source, function: Definition) -> Definition:
     """Return FUNCTION with its comments up to the end of a summary, where it has one, as in C#."""
     for count, lead in enumerate(function.leads, 1):
         if "</summary>" in source.slice(*lead):
@@ -220,7 +216,7 @@ def _summarised(source: _Source, function: _Definition) -> _Definition:
     return function
 
 
-def _places(source: _Source, function: _Definition, language: Language) -> tuple[tuple[int, int], ...]:
+def _places(source: Source, function: Definition, language: Language) -> tuple[tuple[int, int], ...]:
     """Return the bytes that the chunker reads as the documentation of FUNCTION; none where code needs them."""
     if language.docstring is not None and function.body >= 0:
         body = source.slice(function.body, function.end)
@@ -233,10 +229,12 @@ def _places(source: _Source, function: _Definition, language: Language) -> tuple
             return ((end - len(written.encode()), end),)
     alone = ((lead, replace(function, leads=(lead,), body=-1)) for lead in function.leads)
     # An empty comment is a line of a longer one; a decorator or a directive is not documentation alone, and stays.
-    return tuple(lead for lead, its in alone if not words(source.slice(*lead)) or _doc(source, its, language.name))
+    return tuple(
+        lead for lead, its in alone if not words(source.slice(*lead)) or documentation(source, its, language.name)
+    )
 
 
-def _code_lines(source: _Source, function: _Definition, places: Iterable[tuple[int, int]], language: Language) -> int:
+def _code_lines(source: Source, function: Definition, places: Iterable[tuple[int, int]], language: Language) -> int:
     """Return how many lines of FUNCTION are more than blanks, comment or documentation."""
     start, end = function.start, function.end
     inside = [(low - start, high - start) for low, high in places if low > start]
