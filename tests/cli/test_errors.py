@@ -57,8 +57,9 @@ def test_a_damaged_index_says_how_to_build_it_again_and_that_helps(shop: Path, c
     assert codesearch("ask", "cart total", "-n", "1", cwd=shop).stdout.startswith("shop/cart.py:")
 
 
-def test_ctrl_c_leaves_an_index_that_the_next_run_completes(
-    tmp_path: Path, codesearch: Command, script: str, surroundings: dict[str, str]
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_leave_an_index_that_the_next_run_completes(
+    tmp_path: Path, codesearch: Command, script: str, surroundings: dict[str, str], sent: signal.Signals, code: int
 ) -> None:
     body = "".join(f"def function_{n}(value):\n    return value + {n}\n\n\n" for n in range(200))
     root = write(tmp_path, {f"package_{n}/module.py": body for n in range(100)})
@@ -68,9 +69,9 @@ def test_ctrl_c_leaves_an_index_that_the_next_run_completes(
     deadline = time.monotonic() + 60
     while not list(root.glob(".codesearch/gen-1/store/*")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, sent)
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (130, ""), stderr
+    assert (process.returncode, stdout) == (code, ""), stderr
     assert "interrupted" in stderr and "Traceback" not in stderr
     again = codesearch("index", "--no-train", cwd=root)
     assert again.returncode == 0
