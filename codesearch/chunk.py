@@ -69,8 +69,8 @@ def decode(data: bytes) -> str:
 def chunk(path: str, text: str, language: str | None = None, *, time_limit: float = TIME_LIMIT) -> list[Chunk]:
     """Cut TEXT, the decoded content of the file at PATH, into chunks; joined in order, their texts are TEXT.
 
-    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds, or gives no
-    definitions, is cut into plain windows of lines. An empty file gives none.
+    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds of work, or
+    gives no definitions, is cut into plain windows of lines. An empty file gives none.
     """
     if not text:
         return []

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from inspect import cleandoc
 from itertools import islice, pairwise, takewhile
 from math import ceil
-from time import monotonic
+from time import thread_time
 from typing import TYPE_CHECKING, Final
 
 from codesearch.languages import LANGUAGES, Language, grammar
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     import tree_sitter
 
 TIME_LIMIT: Final = 4.0
-"""Seconds of parsing a file; a file of 1 MB takes a third of a second, one that takes seconds is hostile."""
+"""Seconds of this thread's work on parsing a file; a file of 1 MB takes a third of one, what takes seconds is hostile.
+
+Not seconds of the clock: on a busy machine, or one that slept, a file would be cut in another way than usual."""
 
 PART_CHARS: Final = 2000
 PART_LINES: Final = 60
@@ -190,16 +192,16 @@ class _Found:
 def definitions(source: Source, language: Language | None, time_limit: float = TIME_LIMIT) -> Definition:
     """Return the file of SOURCE as a definition, with all those found in it below.
 
-    There are none where LANGUAGE is None, or where the file does not parse within TIME_LIMIT seconds.
+    There are none where LANGUAGE is None, or where the file does not parse within TIME_LIMIT seconds of work.
     """
     root = Definition("", "", 0, len(source.starts))
     if language is not None:
-        _define(source, root, language, monotonic() + time_limit)
+        _define(source, root, language, thread_time() + time_limit)
     return root
 
 
 def _define(source: Source, root: Definition, language: Language, deadline: float) -> None:
-    """Hang the definitions of SOURCE below ROOT; none when the parser is not done by the DEADLINE."""
+    """Hang the definitions of SOURCE below ROOT; none when the parser is not done by the DEADLINE of `thread_time`."""
     import tree_sitter
 
     if _is_ladder(source.data):
@@ -209,7 +211,7 @@ def _define(source: Source, root: Definition, language: Language, deadline: floa
     try:
         tree = compiled.parser.parse(
             lambda offset, _: data[offset : offset + _READ],
-            progress_callback=lambda _offset, _has_error: monotonic() > deadline,
+            progress_callback=lambda _offset, _has_error: thread_time() > deadline,
         )
     except ValueError:  # the parser's word for "cancelled"
         compiled.parser.reset()

@@ -176,9 +176,9 @@ def test_nested_functions_leave_only_very_long_functions() -> None:
 def test_a_line_of_a_megabyte_is_cut_within_the_line() -> None:
     text = "x = [" + "1, " * 300_000 + "]\nend\n"
     for language in ("python", "java", "c", "markdown", "text"):
-        started = time.monotonic()
+        started = time.thread_time()
         chunks = chunk("file", text, language, time_limit=1.0)
-        assert time.monotonic() - started < 10, language
+        assert time.thread_time() - started < 10, language
         check(text, chunks)
         assert max(len(c.text) for c in chunks) < 3000
         assert chunks[0].span.end_line == 1
@@ -191,10 +191,10 @@ def test_hostile_repetition_ends(unit: str) -> None:
     """Deep nesting and unclosed brackets, in every language, end soon after the time limit."""
     text = unit * (60_000 // len(unit))
     for language in PARSED:
-        started = time.monotonic()
+        started = time.thread_time()
         source = "<?php " + text if language == "php" else text
         check(source, chunk("file", source, language, time_limit=0.2))
-        assert time.monotonic() - started < 5, language
+        assert time.thread_time() - started < 5, language
 
 
 def test_a_file_that_takes_too_long_to_parse_is_cut_into_windows() -> None:
