@@ -37,6 +37,8 @@ class Description:
     """Pieces of a text that are read; the chunker keeps chunks below it, so that nothing is cut in silence."""
     normalise: Literal["bag", "none"]
     """`bag`: texts pass through `codesearch.text.bag` before the tokenizer."""
+    adapted: bool = False
+    """Trained on the repository that it searches; `rank` then weighs its vectors otherwise."""
     query_prefix: str = ""
     passage_prefix: str = ""
     files: dict[str, str] = field(default_factory=dict)
@@ -47,8 +49,8 @@ class Description:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the vectors would: a digest of everything but the name and the provenance."""
-        said = {k: v for k, v in asdict(self).items() if k not in ("name", "provenance")}
+        """Changes whenever the vectors would: a digest of all that makes them."""
+        said = {k: v for k, v in asdict(self).items() if k not in ("name", "adapted", "provenance")}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -57,6 +57,11 @@ class OnnxEncoder:
         """The bundle's fingerprint."""
         return self._description.fingerprint
 
+    @property
+    def adapted(self) -> bool:
+        """Whether the bundle says so."""
+        return self._description.adapted
+
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros."""
         said = self._description

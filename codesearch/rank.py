@@ -62,6 +62,15 @@ FILE: Final[Mapping[str, Weight]] = {
 }
 """What speaks for a file, and so for each of its chunks."""
 
+ADAPTED_CHUNK: Final[Mapping[str, Weight]] = {**CHUNK, "nearest": CHUNK["nearest"]._replace(value=2.00)}
+ADAPTED_FILE: Final[Mapping[str, Weight]] = {
+    **FILE,
+    "meaning": FILE["meaning"]._replace(value=0.80),
+    "near chunks": FILE["near chunks"]._replace(value=0.90),
+}
+"""The same where the retriever was adapted to the repository: its vectors have learnt what things are called there, so
+as a whole a file has that said of it twice, by its names too, while the one chunk that is nearest is surer to be it."""
+
 MORE: Final = Weight(-3.25, "better chunks of its file come before it")
 """For the square root of how many: a page is for finding the place, so a file's second chunk must be much better than
 another file's best, its third a little more so. Judged questions, which count a file once, want it larger; functions

@@ -26,7 +26,7 @@ from codesearch.evidence import Evidence, gather
 from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
 from codesearch.question import Question
-from codesearch.rank import CHUNK, FILE, MORE, Weight, page, reasons, totals
+from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, Weight, page, reasons, totals
 from codesearch.settings import Settings
 from codesearch.types import Encoder, Hit, Kind, Row
 
@@ -58,13 +58,6 @@ class Mode(StrEnum):
     FUSED = "fused"
     DENSE = "dense"
     TEXT = "text"
-
-
-_WEIGHTS: Final[Mapping[Mode, tuple[Mapping[str, Weight], Mapping[str, Weight]]]] = {
-    Mode.FUSED: (CHUNK, FILE),
-    Mode.DENSE: ({"nearest": CHUNK["nearest"]}, {}),
-    Mode.TEXT: (CHUNK, FILE),  # without vectors their evidence is nothing
-}
 
 
 @dataclass(frozen=True)
@@ -125,7 +118,7 @@ def search(
     """Return at most LIMIT hits for QUERY, best first, without their text, and how sure it is that they answer it."""
     question = Question(query)
     evidence = evidence_for(snapshot, question, mode, only)
-    weights = _WEIGHTS[mode]
+    weights = _weights(mode, snapshot.encoder.adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[Hit] = []
@@ -143,6 +136,13 @@ def search(
             break
     # Vectors alone are for measuring them; nothing is held back then.
     return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
+
+
+def _weights(mode: Mode, adapted: bool) -> tuple[Mapping[str, Weight], Mapping[str, Weight]]:
+    """Return what evidence of chunks and of files is worth; without vectors theirs is nothing anyway."""
+    if mode is Mode.DENSE:
+        return {"nearest": CHUNK["nearest"]}, {}
+    return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted and mode is Mode.FUSED else (CHUNK, FILE)
 
 
 def _copied(snapshot: Snapshot, position: int, shown: list[int]) -> int | None:

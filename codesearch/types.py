@@ -154,6 +154,11 @@ class Encoder(Protocol):
         """Changes whenever the vectors would."""
         ...
 
+    @property
+    def adapted(self) -> bool:
+        """Whether it was trained on the repository that it searches."""
+        ...
+
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         """Return one unit vector a text, shape (len(texts), dimensions); a text without any known piece gives zeros."""
         ...

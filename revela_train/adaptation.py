@@ -45,6 +45,9 @@ _LEAST: Final = 60.0
 _A_CHUNK: Final = 0.006
 _MOST: Final = 180.0
 """Seconds of training: at least, more for each chunk, at most. 90 for 5,000 chunks."""
+_BUSY: Final = 3.0
+"""How many times as long it may take by the clock where other work has the processor: half of a training is not worth
+half of what the whole is, and who gave no budget does not wait for it."""
 _FREE: Final = 1e12
 """An anchor that holds nothing back."""
 
@@ -54,7 +57,7 @@ class TooLittleError(UsageError):
 
 
 def budget_for(chunks: int) -> float:
-    """Return the seconds that training on CHUNKS may take by default."""
+    """Return the seconds that training on CHUNKS may take by default, on a machine with nothing else to do."""
     return min(_LEAST + _A_CHUNK * chunks, _MOST)
 
 
@@ -142,11 +145,12 @@ def adapt(
         elif (waited := waited + 1) >= config.patience:
             break
     with torch.no_grad():
-        model.difference.copy_(kept)
+        model.difference.copy_(kept if paper else kept * config.distance)
+    after = development.mrr(model) if development else 0.0
     found = None
     if groups is not None and embedded is not None and unseen:
         found = heard(model.bags, embedded, unseen, trainer.temperature, pointer=config.pointer and not paper)
-    return Adapted(model.retriever(), kept_step, trainer.seconds, before, best, trainer.shares, found)
+    return Adapted(model.retriever(), kept_step, trainer.seconds, before, after, trainer.shares, found)
 
 
 class _Trainer:
@@ -179,8 +183,8 @@ class _Trainer:
             fused=True,  # most of a step without Revela is the optimiser's, over a table of which few rows moved
         )
         self._peaks = [group["lr"] for group in self._optimiser.param_groups]
-        self._budget = budget_for(chunks) if config.budget is None else config.budget
-        self._began = time.monotonic()
+        self._budget, self._work = config.budget, budget_for(chunks)
+        self._began, self._worked = time.monotonic(), time.thread_time()
 
     @property
     def seconds(self) -> float:
@@ -188,8 +192,15 @@ class _Trainer:
 
     @property
     def progress(self) -> float:
-        """How far the run is, from 0 to 1, by steps or by seconds, whichever is further."""
-        return min(max(self.steps / self._config.steps, self.seconds / self._budget), 1.0)
+        """How far the run is, from 0 to 1, by steps or by seconds, whichever is further.
+
+        Seconds are the clock's where somebody set a budget, else those that this process was let to work.
+        """
+        if self._budget is not None:
+            spent = self.seconds / self._budget
+        else:
+            spent = max((time.thread_time() - self._worked) / self._work, self.seconds / (_BUSY * self._work))
+        return min(max(self.steps / self._config.steps, spent), 1.0)
 
     @property
     def over(self) -> bool:
@@ -252,7 +263,7 @@ def _groups(material: Material, config: AdaptConfig) -> tuple[GroupSampler | Non
     """Return what groups are drawn from, and groups of other documents to measure on."""
     if material.library is None:
         return None, []
-    drawn = GroupConfig(seed=config.seed)
+    drawn = GroupConfig(seed=config.seed, asked=config.asked and config.objective is not Objective.REVELA)
     out = material.library.cluster % _UNSEEN == _UNSEEN // 2
     groups = GroupSampler(_only(material.library, ~out), drawn)
     if not len(groups):

@@ -81,8 +81,8 @@ class AdaptConfig:
     seed: int = 0
     steps: int = 300
     budget: float | None = None
-    """Seconds of training; None: by size. Whichever of steps and seconds is used up first ends it, and the rate has
-    come down to zero by then."""
+    """Seconds of training by the clock; None: by size, and longer on a busy machine. Whichever of steps and seconds is
+    used up first ends it, and the rate has come down to zero by then."""
     batch: int = 256
     """Pairs a step, at most half of the repository's chunks."""
     rate: float = 2e-3
@@ -105,6 +105,8 @@ class AdaptConfig:
     """Steps from one with Revela to the next: it costs four times what pairs do. So over the steps its
     share is a quarter."""
     pointer: bool = True
+    asked: bool = True
+    """Ask Revela's documents with words, and let the LM answer for code alone (`groups.GroupConfig.asked`)."""
     doc_share: float = 0.45
     """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are learnt by heart."""
     half_share: float = 0.1
@@ -116,3 +118,6 @@ class AdaptConfig:
     """Steps between two looks at the development questions."""
     patience: int = 4
     """Looks without a gain after which training stops."""
+    distance: float = 0.75
+    """How far to go from the base to what was learnt. Weights on the way between both are as good at what was learnt,
+    and keep more of what the base knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""

@@ -162,7 +162,7 @@ def _library(chunks: Sequence[Chunk], pieces: Pieces, tokens: Pieces, kin: Mappi
     """Return each chunk's doc and body as documents, a cluster a file."""
     number: dict[str, int] = {}
     files = np.array([number.setdefault(chunk.path, len(number)) for chunk in chunks], np.int64)
-    shelf = library(pieces, tokens, np.arange(len(chunks)), files)
+    shelf = library(pieces, tokens, np.arange(len(chunks)), files, asked=True)
     related = {number[p]: sorted(number[q] for q in others if q in number) for p, others in kin.items() if p in number}
     return replace(shelf, related=related, near=_alike(shelf.pieces, shelf.cluster))
 

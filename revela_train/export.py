@@ -116,10 +116,12 @@ def export(
     provenance: dict[str, Any],
     max_tokens: int = 4096,
     precision: Precision = Precision.FLOAT16,
+    adapted: bool = False,
 ) -> Bundle:
     """Write a Bundle to FOLDER, load it back and compare it on TEXTS, alone and padded.
 
-    PROVENANCE gets the PRECISION beside what it says. Where anything fails, what FOLDER held before stays.
+    PROVENANCE gets the PRECISION beside what it says; ADAPTED is as `Description` has it. Where anything fails, what
+    FOLDER held before stays.
 
     Raises:
         ExportMismatchError: the vectors differ by more than the precision may cause, or the tokenizer knows pieces that
@@ -142,6 +144,7 @@ def export(
                 dimensions=dimensions,
                 max_tokens=max_tokens,
                 normalise="bag",
+                adapted=adapted,
                 provenance=provenance | {"precision": precision},
             ),
         )

@@ -2,8 +2,9 @@
 
 A group has to give every document something to look at and something to leave alone: all of one file would leave
 nothing to tell apart, all at random nothing to learn. So it is a few files, of one repository, with several documents
-each, and distractors. A function and its documentation are two documents. Group `step` depends on the
-seed and the step alone, so a resumed run sees what it would have seen, and no two passes over a corpus group it alike.
+each, and distractors. A function and its documentation are two documents, or one that is asked for with what was said
+of it (`GroupConfig.asked`). Group `step` depends on the seed and the step alone, so a resumed run sees what it would
+have seen, and no two passes over a corpus group it alike.
 """
 
 from __future__ import annotations
@@ -37,7 +38,23 @@ class GroupConfig:
     """Tokens below which a text is no document."""
     related: float = 0.5
     """How often the next cluster is one that belongs to the first, where any do; else it is of the repository."""
+    asked: bool = False
+    """Documents are code alone, each with a query of its own: the words that a person has for it. The LM reads those
+    first, and answers for the code only. In the paper a document is its own query, which is not what people ask."""
+    words: int = 16
+    """Tokens of the LM that such a query is cut to."""
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a person has for each of N documents: its doc comment or message, else its path and name."""
+
+    pieces: Ragged
+    tokens: Ragged
+    """The same, for the LM."""
+    code: NDArray[np.bool_]
+    """(N,), which documents are code, and not words themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,8 @@ class Library:
     """Clusters that belong to a cluster: tests, imports, what it documents."""
     near: Mapping[int, Sequence[int]] = field(default_factory=dict)
     """Documents that are like a document in their words, and of another cluster: the hardest distractors."""
+    words: Words | None = None
+    """What they are asked for with; None where nobody will ask."""
 
 
 def files_of(pieces: Pieces) -> NDArray[np.int64]:
@@ -65,26 +84,31 @@ def files_of(pieces: Pieces) -> NDArray[np.int64]:
     return np.array([number.setdefault(name, len(number)) for name in named], np.int64)
 
 
-def library(pieces: Pieces, tokens: Pieces, rows: NDArray[np.int64], files: NDArray[np.int64]) -> Library:
+def library(
+    pieces: Pieces, tokens: Pieces, rows: NDArray[np.int64], files: NDArray[np.int64], *, asked: bool = False
+) -> Library:
     """Return the documents of ROWS of a corpus: each body, and each doc comment by itself; a cluster a file.
 
     PIECES and TOKENS are one corpus in the retriever's and in the LM's vocabulary, row for row; FILES has the file of
-    each row.
+    each row. If they are to be ASKED for, each comes with its words.
     """
-    seen_pieces: list[NDArray[np.uint16]] = []
-    seen_tokens: list[NDArray[np.uint16]] = []
-    cluster: list[int] = []
-    repository: list[int] = []
-    for i in rows.tolist():
-        for name in ("doc", "body"):
-            its_tokens = getattr(tokens, name)[i]
-            if len(its_tokens):
-                seen_pieces.append(getattr(pieces, name)[i])
-                seen_tokens.append(its_tokens)
-                cluster.append(int(files[i]))
-                repository.append(int(pieces.repository[i]))
-    held = np.array(cluster, np.int64), np.array(repository, np.int64)
-    return Library(Ragged.of(seen_pieces), Ragged.of(seen_tokens), *held)
+    documents = [(i, name) for i in rows.tolist() for name in ("doc", "body") if len(getattr(tokens, name)[i])]
+    of = np.array([i for i, _ in documents], np.int64)
+
+    def texts(corpus: Pieces) -> Ragged:
+        return Ragged.of([getattr(corpus, name)[i] for i, name in documents])
+
+    def said(corpus: Pieces) -> Ragged:
+        return Ragged.of([corpus.doc[i] if len(corpus.doc[i]) else _called(corpus, i) for i in of.tolist()])
+
+    words = None
+    if asked:
+        words = Words(said(pieces), said(tokens), np.array([name == "body" for _, name in documents], np.bool_))
+    return Library(texts(pieces), texts(tokens), files[of], pieces.repository[of].astype(np.int64), words=words)
+
+
+def _called(corpus: Pieces, row: int) -> NDArray[np.uint16]:
+    return np.concatenate((corpus.path[row], corpus.symbol[row]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +123,10 @@ class Group:
     """(B, L)."""
     rows: NDArray[np.int64]
     """Which documents of the library."""
+    queries: Bags | None = None
+    """What each is asked for with; None where each is its own query."""
+    counted: Tensor | None = None
+    """(B, L), which tokens have a loss; None for all."""
 
 
 class GroupSampler:
@@ -109,6 +137,10 @@ class GroupSampler:
         self._shelf, self._config = shelf, config
         rows = np.flatnonzero(np.diff(shelf.tokens.offsets) >= config.shortest)
         rows = rows[np.diff(shelf.pieces.offsets)[rows] > 0]
+        if config.asked:
+            if shelf.words is None:
+                raise ValueError("the library has no words to ask with")
+            rows = rows[shelf.words.code[rows]]
         order = rows[np.argsort(shelf.cluster[rows], kind="stable")]
         clusters, starts = np.unique(shelf.cluster[order], return_index=True)
         self._rows = dict(zip(clusters.tolist(), np.split(order, starts[1:]), strict=True))
@@ -163,6 +195,7 @@ class GroupSampler:
         """Return COUNT documents of other clusters: those like what is DRAWN in words, else any."""
         shelf = self._shelf
         near = {n for row in drawn for n in shelf.near.get(row, ()) if int(shelf.cluster[n]) not in clusters}
+        near.intersection_update(self._all[repository].tolist())
         found = rng.permutation(np.array(sorted(near), np.int64))[:count].tolist()
         taken = {*found, *drawn}
         for row in rng.choice(self._all[repository], 4 * count + 4).tolist():
@@ -175,16 +208,22 @@ class GroupSampler:
 
     def group(self, rows: Sequence[int], rng: np.random.Generator) -> Group:
         """Return the documents ROWS as a group, each cut at the same place for both models."""
-        bags, ids = [], []
+        shelf, config = self._shelf, self._config
+        bags, ids, queries, counted = [], [], [], []
         for row in rows:
-            pieces, tokens = self._shelf.pieces[row], self._shelf.tokens[row]
-            spare = len(tokens) - self._config.longest
+            pieces, tokens, said = shelf.pieces[row], shelf.tokens[row], []
+            if config.asked and shelf.words is not None:
+                queries.append(np.unique(shelf.words.pieces[row]))
+                said = shelf.words.tokens[row][: config.words].tolist()
+            spare = len(tokens) - (config.longest - len(said))
             if spare > 0:
                 start = int(rng.integers(spare + 1))
                 ratio = len(pieces) / len(tokens)
-                end = start + self._config.longest
+                end = start + len(tokens) - spare
                 pieces = pieces[int(start * ratio) : max(int(end * ratio), int(start * ratio) + 1)]
                 tokens = tokens[start:end]
             bags.append(np.unique(pieces))
-            ids.append(tokens.tolist())
-        return Group(Bags.of(bags), *padded(ids), np.array(rows))
+            ids.append([*said, *tokens.tolist()])
+            counted.append([0] * len(said) + [1] * len(tokens))
+        held = Bags.of(bags), *padded(ids), np.array(rows)
+        return Group(*held, Bags.of(queries), padded(counted)[0]) if config.asked else Group(*held)

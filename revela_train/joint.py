@@ -25,9 +25,10 @@ _MEMORY: Final = 0.95
 
 
 def weights_of(encode: Encode, group: Group, temperature: float) -> Tensor:
-    """Return W (B, B) of GROUP. A bag of pieces is the same as query and as passage, so S is symmetric; W is not."""
-    vectors = encoded(encode, group.bags)
-    return document_weights(similarities(vectors, vectors), temperature)
+    """Return W (B, B) of GROUP: how much each document, by its query or as its own, wants of each other."""
+    passages = encoded(encode, group.bags)
+    queries = passages if group.queries is None else encoded(encode, group.queries)
+    return document_weights(similarities(queries, passages), temperature)
 
 
 def revela_loss(
@@ -46,7 +47,7 @@ def revela_loss(
     weights = weights_of(encode, group, temperature)
     if blind is not None:
         weights = weights * (1 - blind)[:, None]
-    return document_losses(embedded, group.ids, group.mask, weights, pointer).mean()
+    return document_losses(embedded, group.ids, group.mask, weights, pointer, group.counted).mean()
 
 
 class Balance:
@@ -130,10 +131,11 @@ def heard(
         shuffled = _shuffled(learned, turn)
         alone, documents = read(embedded.lm, group.ids, group.mask, logits=False)
         cases = [torch.zeros(size, size), others / (size - 1), learned, shuffled]
-        found = [losses_again(embedded, alone, documents, w, pointer) for w in cases]
+        found = [losses_again(embedded, alone, documents, w, pointer, group.counted) for w in cases]
         # Document i looks at i + k alone, k from 1: every pair is met once.
         singles = [
-            losses_again(embedded, alone, documents, torch.eye(size).roll(k, 1), pointer) for k in range(1, size)
+            losses_again(embedded, alone, documents, torch.eye(size).roll(k, 1), pointer, group.counted)
+            for k in range(1, size)
         ]
         found.append(torch.stack(singles).min(0).values)
         sums += torch.stack([f.double().mean() for f in found])
@@ -147,7 +149,7 @@ def gain(encode: Encode, embedded: EmbeddedLM, group: Group, temperature: float,
     alone, documents = read(embedded.lm, group.ids, group.mask, logits=False)
     learned = weights_of(encode, group, temperature)
     with_others, without = (
-        losses_again(embedded, alone, documents, weights, pointer).mean()
+        losses_again(embedded, alone, documents, weights, pointer, group.counted).mean()
         for weights in (learned, torch.zeros_like(learned))
     )
     return float(without - with_others)

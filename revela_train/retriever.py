@@ -52,6 +52,7 @@ class TorchEncoder:
     """An Encoder over the retriever in training, so that evaluation measures the same thing before and after export."""
 
     fingerprint = "in training"
+    adapted = False
 
     def __init__(self, retriever: StaticRetriever, tokenizer: Tokenizer) -> None:
         """Wrap RETRIEVER with the tokenizer it was trained with."""

@@ -144,9 +144,9 @@ def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: P
     adapted = yield from adapt(from_bundle(base), frequencies(), offered, embedded, questions, config)
     provenance = _provenance(root, base, config, offered, adapted)
     name = f"{base.description.name}, adapted"
-    return Attempt(
-        adapted, export.export(adapted.retriever, tokenizer, out, name=name, texts=texts, provenance=provenance)
-    )
+    retriever = adapted.retriever
+    made = export.export(retriever, tokenizer, out, name=name, texts=texts, provenance=provenance, adapted=True)
+    return Attempt(adapted, made)
 
 
 def _development(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, list[str]]:

@@ -10,6 +10,7 @@ REPOSITORIES with their history (`lay_out.py --git`), or without: then no commit
     revela      Revela alone, with our pointer head and anchor
     both        the default
     no-pointer  both, without the pointer head
+    no-words    both, each of Revela's documents its own query
     paper       the paper's objective and nothing else
 
 asked the held-out questions of `codesearch train` (reciprocal ranks of functions, documentation taken away), alone and
@@ -55,6 +56,7 @@ WAYS: Final[Mapping[str, dict[str, Any]]] = {
     "revela": {"share": 1.0},
     "both": {},
     "no-pointer": {"pointer": False},
+    "no-words": {"asked": False},
     "paper": {"objective": Objective.REVELA},
 }
 BASE: Final = "base"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesearch.evidence import Evidence
-from codesearch.rank import CHUNK, FILE, MORE, page, reasons, totals
+from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, VECTORS, page, reasons, totals
 
 
 @st.composite
@@ -61,3 +61,10 @@ def test_a_second_chunk_comes_late_unless_it_is_much_better_than_another_file() 
 def test_what_scores_the_same_keeps_the_order_of_its_places() -> None:
     file_of = np.arange(40)
     assert page(np.ones(40) + 1e-9 * np.arange(40), file_of)[0].tolist() == list(range(40))
+
+
+def test_an_adapted_retriever_changes_what_vectors_are_worth_and_nothing_else() -> None:
+    pairs = (("chunk", CHUNK, ADAPTED_CHUNK), ("file", FILE, ADAPTED_FILE))
+    changed = {(kind, name) for kind, its, other in pairs for name in its if its[name] != other[name]}
+    assert changed == VECTORS
+    assert all(its.keys() == other.keys() for _, its, other in pairs)

@@ -68,6 +68,19 @@ def test_words_come_from_comments_and_commits_and_boilerplate_is_left_out(shop: 
     assert offered.links.tolist() == [linked]
 
 
+def test_code_is_asked_for_with_what_was_said_of_it_or_else_with_its_name(shop: Path) -> None:
+    pieces = tokenizer.train([" ".join(FILES.values()).lower().replace("_", " ")] * 20, 400)
+    shelf = material(cut(shop, Settings()), pieces, pieces, history(shop)).library
+    assert shelf is not None and shelf.words is not None
+    said = {
+        str(pieces.decode(shelf.tokens[i].tolist())): str(pieces.decode(shelf.words.tokens[i].tolist()))
+        for i in np.flatnonzero(shelf.words.code).tolist()
+    }
+    of = {body.replace(" ##", ""): words.replace(" ##", "") for body, words in said.items()}
+    assert next(words for body, words in of.items() if "ceil" in body).startswith("round the price")
+    assert next(words for body, words in of.items() if "both" in body).endswith("unrelated thing")
+
+
 def test_files_that_belong_together_are_related_and_distractors_are_of_other_files(shop: Path) -> None:
     pieces = tokenizer.train([" ".join(FILES.values()).lower().replace("_", " ")] * 20, 400)
     shelf = material(cut(shop, Settings()), pieces, pieces).library

@@ -1,5 +1,7 @@
 """Groups of documents, and one step of Revela and contrast together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,8 @@ pytest.importorskip("transformers")
 
 from revela_train import lm, tokenizer  # noqa: E402
 from revela_train.corpus import Ragged  # noqa: E402
-from revela_train.groups import GroupConfig, GroupSampler, Library  # noqa: E402
-from revela_train.joint import Balance, heard, revela_loss  # noqa: E402
+from revela_train.groups import GroupConfig, GroupSampler, Library, Words  # noqa: E402
+from revela_train.joint import Balance, heard, revela_loss, weights_of  # noqa: E402
 from revela_train.retriever import StaticRetriever  # noqa: E402
 
 CLUSTERS, EACH, PIECES = 12, 5, 60
@@ -47,6 +49,30 @@ def test_the_same_step_gives_the_same_group_and_another_gives_another(shelf: Lib
     one, again, other = GroupSampler(shelf, CONFIG)(3), GroupSampler(shelf, CONFIG)(3), GroupSampler(shelf, CONFIG)(4)
     assert one.rows.tolist() == again.rows.tolist() != other.rows.tolist()
     assert torch.equal(one.ids, again.ids)
+
+
+def test_what_is_asked_for_with_words_is_code_and_has_a_loss_on_its_code_alone(shelf: Library) -> None:
+    rng = np.random.default_rng(1)
+    texts = len(shelf.cluster)
+    said = Ragged.of([rng.integers(1, PIECES, rng.integers(1, 9)).astype(np.uint16) for _ in range(texts)])
+    code = np.arange(texts) % 2 == 1
+    sampler = GroupSampler(replace(shelf, words=Words(said, said, code)), replace(CONFIG, asked=True, words=4))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        retriever = StaticRetriever(PIECES, 8)
+    for step in range(50):
+        group = sampler(step)
+        assert code[group.rows].all()
+        assert group.ids.shape[1] <= CONFIG.longest
+        assert group.queries is not None and group.counted is not None
+        for i, row in enumerate(group.rows.tolist()):
+            first = said[row][:4].tolist()
+            assert group.ids[i, : len(first)].tolist() == first, "the LM reads the words first"
+            assert group.counted[i].tolist() == [0] * len(first) + group.mask[i, len(first) :].tolist()
+            body = group.ids[i][group.counted[i].bool()].tolist()
+            assert str(body)[1:-1] in str(shelf.tokens[row].tolist()), "then the code, in one stretch"
+    asked, itself = (weights_of(retriever.bags, one, 0.1) for one in (group, replace(group, queries=None)))
+    assert not torch.allclose(asked, itself)
 
 
 def test_revela_gets_its_share_of_the_gradient_and_the_lm_learns_from_its_own_loss(shelf: Library) -> None:

@@ -84,6 +84,7 @@ def test_a_retriever_that_proves_itself_answers_from_then_on(jargon: Path) -> No
         assert workspace.bundle.fingerprint == said.fingerprint != base
         assert workspace.status().fingerprint == said.fingerprint, "the index was built with it"
         assert workspace.snapshot().encoder.fingerprint == said.fingerprint
+        assert workspace.snapshot().encoder.adapted, "and its ranking knows"
         assert workspace.training_due() == "", "nothing has changed since"
         assert workspace.ask("opens the invoice").hits[0].symbol == "unlatch_zorbel"
         provenance = workspace.bundle.description.provenance
