@@ -139,7 +139,7 @@ def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: P
     tokenizer = Tokenizer.from_file(str(base.folder / TOKENIZER))
     embedded = None if config.objective is Objective.PAIRS else lm.load(lm.shipped())
     offered = material(held.chunks, tokenizer, embedded.tokenizer if embedded else None, held.commits)
-    questions, texts = _development(held, tokenizer)
+    questions, texts = development_of(held, tokenizer)
     yield Adapting("training")
     adapted = yield from adapt(from_bundle(base), frequencies(), offered, embedded, questions, config)
     provenance = _provenance(root, base, config, offered, adapted)
@@ -149,7 +149,7 @@ def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: P
     return Attempt(adapted, made)
 
 
-def _development(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, list[str]]:
+def development_of(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, list[str]]:
     """Return the development questions over the copy's chunks, and some of those as texts."""
     chunks = held.chunks
     of_file: dict[str, list[int]] = {}
