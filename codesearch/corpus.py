@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from codesearch.roles import Role, roles, stem, telling_name
-from codesearch.text import terms
+from codesearch.text import TOLD, terms
 from codesearch.types import Kind
 
 if TYPE_CHECKING:
@@ -32,13 +32,16 @@ _BUCKETS: Final = 64
 """Parts of a file's terms, by the highest bits of their codes; a question looks through one a term."""
 _BUCKET_SHIFT: Final = 32 - 6
 _CODE_BITS: Final = np.uint64(32)
-"""Above a chunk's number among those of its file stands a code, so that one sort orders both."""
+"""Above a place in a file stands a code, so that one sort orders both."""
 _BUCKET_BEGINS: Final = np.append(np.arange(_BUCKETS, dtype=np.uint64) << np.uint64(_BUCKET_SHIFT + 32), ~np.uint64(0))
-_CHUNK_MASK: Final = np.uint64((1 << 32) - 1)
+_PLACE_MASK: Final = np.uint64((1 << 32) - 1)
 
 
 class _Postings:
-    """Rows of a term's code, a chunk and how often it has the term, to which more are added."""
+    """Rows of a term's code, a place and how often it has the term, to which more are added.
+
+    A place is twice the number of a chunk among those of its file, and one more for its documentation.
+    """
 
     def __init__(self) -> None:
         self._room = np.empty((1 << 10, 3), np.uint32)
@@ -199,20 +202,21 @@ class Said:
     buckets: NDArray[np.intp]
     """Shape (files, _BUCKETS + 1): where in the postings each bucket of a file begins."""
     postings: NDArray[np.uint32]
-    """Shape (n, 3): the code of a term, which chunk of its file has it, and how often."""
+    """Shape (n, 3): the code of a term, which place in its file has it, and how often."""
     starts: NDArray[np.intp]
     """Shape (files,): where the chunks of each file begin."""
     chunks: int
 
-    def count(self, term: str) -> NDArray[np.float64]:
-        """Return how often TERM stands in each chunk, shape (chunks,)."""
+    def count(self, term: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how often TERM stands in each chunk, and how often in its documentation, each of shape (chunks,)."""
         wanted = code(term)
         bucket = wanted >> _BUCKET_SHIFT
         at, lengths = _ranges(self.buckets[:, bucket], self.buckets[:, bucket + 1])
         found = np.flatnonzero(self.postings[at, 0] == wanted)
-        _, chunk, times = self.postings[at[found]].T
-        which = np.repeat(self.starts, lengths)[found] + chunk
-        return np.asarray(np.bincount(which, times, self.chunks), np.float64)
+        _, place, times = self.postings[at[found]].T
+        which = np.repeat(self.starts, lengths)[found] + (place >> 1)
+        every, told = (np.bincount(which, some, self.chunks) for some in (times, times * (place & 1)))
+        return np.asarray(every, np.float64), np.asarray(told, np.float64)
 
 
 class Corpus:
@@ -318,13 +322,16 @@ class Corpus:
         rows = self.mirror.rows(file)
         found, at = codes(self.mirror.terms(rows))
         ends = np.searchsorted(at, np.cumsum(self.mirror.sizes[rows], dtype=np.int64))
-        chunks = np.repeat(np.arange(len(rows), dtype=np.uint64), np.diff(ends, prepend=0))
-        pairs = np.sort(found.astype(np.uint64) << _CODE_BITS | chunks)
+        lengths = np.diff(ends, prepend=0)
+        begun = np.cumsum(np.append(False, found == code(TOLD)))  # documentations, before each term
+        told = begun[1:] > np.repeat(begun[ends - lengths], lengths)
+        places = np.repeat(np.arange(0, 2 * len(rows), 2, dtype=np.uint64), lengths) + told
+        pairs = np.sort(found.astype(np.uint64) << _CODE_BITS | places)
         first = np.flatnonzero(np.diff(pairs, prepend=~pairs[:1]))
         distinct = pairs[first]
         self._buckets[file] = len(self._postings) + np.searchsorted(distinct, _BUCKET_BEGINS)
         times = np.diff(first, append=len(pairs))
-        self._postings.add((distinct >> _CODE_BITS, distinct & _CHUNK_MASK, times))
+        self._postings.add((distinct >> _CODE_BITS, distinct & _PLACE_MASK, times))
         self._read[file] = True
 
     def pulls(self, files: NDArray[np.intp]) -> NDArray[np.float64]:

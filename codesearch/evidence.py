@@ -178,20 +178,22 @@ class _Words:
         held = np.zeros(len(positions))
         in_file = np.zeros(len(starts))
         covered = np.zeros(len(starts))
+        told = np.zeros(len(positions))
         chunk_length = _K1 * (1 - _B + _B * sizes / corpus.mean_size)
         file_sizes = np.add.reduceat(sizes, starts) if len(starts) else np.zeros(0)
         file_length = _K1 * (1 - _B + _B * file_sizes / corpus.mean_file_size)
         for term in terms:
             if term in known:
-                count = said.count(term)
+                count, in_doc = said.count(term)
                 in_chunk += rarity[term] * count / (count + chunk_length)
                 held += rarity[term] * (count > 0)
+                told += rarity[term] * (in_doc > 0)
                 of_file = np.add.reduceat(count, starts) if len(starts) else count
                 in_file += self.weights[term] * of_file / (of_file + file_length)
                 covered += self.weights[term] * (of_file > 0)
         phrases = np.zeros(len(starts))
         for phrase in question.phrases:
-            times = sum((said.count(c) for c in phrase if c in known), np.zeros(len(positions)))
+            times = sum((said.count(c)[0] for c in phrase if c in known), np.zeros(len(positions)))
             phrases += _any((times > 0).astype(np.float64), starts)
 
         total, file_total = sum(rarity.values()) or 1.0, sum(self.weights.values()) or 1.0
@@ -202,6 +204,7 @@ class _Words:
             "words": _relative(in_file),
             "coverage": _relative(covered),
             "opening": held[starts] / total,
+            "doc": _any(told, starts) / total,
             "phrase": phrases / max(len(question.phrases), 1),
         }
 

@@ -25,7 +25,7 @@ from codesearch.chunk import CHUNKER_VERSION, chunk, decode
 from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
 from codesearch.settings import Settings
-from codesearch.text import TEXT_VERSION, content_hash, document, joined, terms
+from codesearch.text import TEXT_VERSION, content_hash, document, joined, terms, told_last
 from codesearch.types import Row
 from codesearch.why import Why
 
@@ -104,7 +104,7 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
         content = bytes.fromhex(content_hash(text))
         copy = copies.get(content, 0)
         copies[content] = copy + 1
-        its_terms = sorted(terms(text))
+        its_terms = terms(text)
         all_terms.append(its_terms)
         prepared.language = piece.language
         prepared.documents.append(text)
@@ -119,7 +119,7 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
                 piece.span.start_line,
                 piece.span.end_line,
                 piece.part,
-                joined(its_terms),
+                joined(told_last(its_terms, terms(piece.doc))),
             )
         )
     prepared.length = counts.count(all_terms)

@@ -2,8 +2,8 @@
 
 A row is a chunk without its source, which is read from the file when an answer is shown. Its key is the digest of what
 is embedded (path, qualified name, source), with a number for exact copies within a file: moving lines changes no key.
-The full-text column holds our own terms, so LanceDB splits at spaces and does nothing else; they are sorted, which
-compresses better, and order means nothing to a bag of terms.
+The full-text column holds our own terms, so LanceDB splits at white space and does nothing else. They are sorted, which
+compresses better; those of a chunk's documentation stand behind the others and a line feed, which LanceDB passes over.
 
 Every change makes new versions of the table, and the manifest alone says which version counts. So replacing files is a
 deletion and an append (8 ms among 100,000 rows, where a merge takes 60 to 150), and no reader ever sees the half of it.

@@ -13,6 +13,7 @@ about thirty times cheaper than running the expressions over the text.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
@@ -24,11 +25,12 @@ import snowballstemmer
 if TYPE_CHECKING:
     from codesearch.types import Chunk
 
-TEXT_VERSION: Final = 2
+TEXT_VERSION: Final = 3
 """Raised when the same chunk would give another document or other terms; makes an index stale (reason CHUNKER).
 
 1. Path, symbol and source as words; stems and whole identifiers as terms.
 2. Each term between two blanks; the word `s` is a term, where its stem was empty.
+3. The terms of a chunk's documentation stand behind the others.
 """
 
 _IDENTIFIER: Final = re.compile(r"\w+")
@@ -53,6 +55,10 @@ _STOP_WORDS: Final = frozenset(
     " was we were what when where which while who why will with would you your".split()
 )
 """Dropped from natural-language queries only; in code, `is`, `not` or `from` are looked for."""
+
+TOLD: Final = "\n"
+"""Stands like a term between a chunk's other terms and those of its documentation, where it has any; whatever splits
+terms at white space passes it over."""
 
 _porter: Final = snowballstemmer.stemmer("porter").stemWord
 
@@ -116,6 +122,15 @@ def query_terms(query: str) -> list[str]:
 def joined(terms: Iterable[str]) -> str:
     """Return TERMS as the index keeps them: each between two blanks of its own, to be found whole in the bytes."""
     return "".join([f" {term} " for term in terms])
+
+
+def told_last(terms: list[str], doc: list[str]) -> list[str]:
+    """Return TERMS sorted, those that DOC accounts for behind the others and TOLD, where there is a DOC."""
+    if not doc:
+        return sorted(terms)
+    every = Counter(terms)
+    told = every & Counter(doc)
+    return [*sorted((every - told).elements()), TOLD, *sorted(told.elements())]
 
 
 def heading(chunk: Chunk) -> str:

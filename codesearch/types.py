@@ -79,7 +79,8 @@ class Row(NamedTuple):
     end_line: int
     part: int
     terms: str = ""
-    """Terms of what is embedded, joined by spaces; empty where they were not asked for."""
+    """Terms of what is embedded, joined by spaces, those of its documentation last; empty where they were not asked
+    for."""
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from codesearch.corpus import Asked, Vocabulary, code, codes
 from codesearch.question import Place, Question
 from codesearch.roles import Role, roles, telling_name
-from codesearch.text import joined
+from codesearch.text import TOLD, joined, told_last
 from codesearch.workspace import Workspace
 
 FILES = {
@@ -91,7 +92,7 @@ def test_a_name_finds_where_its_long_definition_begins(tmp_path: Path) -> None:
 
 
 def test_an_index_that_grew_ranks_as_one_built_afresh(tmp_path: Path) -> None:
-    queries = ["Cart", "add items and total", "tax rate of a country", "request context", "context.py:5"]
+    queries = ["Cart", "add items and total", "tax rate of a country", "request context", "context.py:5", "customer"]
 
     def answers(workspace: Workspace) -> list[list[tuple[str, int, float]]]:
         return [[(h.path, h.span.start_line, h.score) for h in workspace.ask(query).hits] for query in queries]
@@ -166,7 +167,34 @@ def test_a_term_is_counted_in_every_chunk_of_the_files_that_are_asked_for(worksp
         rows, lengths = corpus.rows(np.array(files))
         said = corpus.said(np.array(files), np.cumsum(lengths) - lengths, len(rows))
         for term in {*" ".join(texts).split(), "unheard"}:
-            assert said.count(term).tolist() == [texts[row].split().count(term) for row in rows]
+            every, told = said.count(term)
+            assert every.tolist() == [texts[row].split().count(term) for row in rows]
+            docs = [texts[row].partition(f" {TOLD} ")[2] for row in rows]
+            assert told.tolist() == [doc.split().count(term) for doc in docs]
+
+
+@given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("bcd")))
+def test_the_terms_of_documentation_come_last_and_none_is_lost_or_added(terms: list[str], doc: list[str]) -> None:
+    kept = told_last(terms, doc)
+    said, _, told = " ".join(kept).partition(TOLD)
+    assert sorted(term for term in kept if term != TOLD) == sorted(terms)
+    assert Counter(told.split()) == Counter(doc) & Counter(terms)
+    assert said.split() == sorted(said.split())
+
+
+def test_documentation_is_told_from_the_code_that_it_is_about(tmp_path: Path) -> None:
+    files = {
+        "a.py": 'def f(rows):\n    """Settle each open invoice."""\n    return post(rows)\n',
+        "b.py": "def f(rows):\n    settle(each, open, invoice)\n    return post(rows)\n",
+        "c.go": "package c\n\n// Settle each open invoice.\nfunc F(rows int) int {\n\treturn post(rows)\n}\n",
+    }
+    with Workspace.open(root_of(tmp_path, files)) as workspace:
+        hits = workspace.ask("settle invoice").hits
+    assert {hit.path: dict(hit.reasons).get("file: doc", 0) > 0 for hit in hits} == {
+        "a.py": True,
+        "b.py": False,
+        "c.go": True,
+    }
 
 
 @given(st.lists(st.lists(st.text("abé_", min_size=1, max_size=4)), max_size=5))
