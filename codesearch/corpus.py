@@ -207,16 +207,15 @@ class Said:
     """Shape (files,): where the chunks of each file begin."""
     chunks: int
 
-    def count(self, term: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return how often TERM stands in each chunk, and how often in its documentation, each of shape (chunks,)."""
+    def count(self, term: str) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return how often TERM stands in each chunk, shape (chunks,), and which chunks have it in documentation."""
         wanted = code(term)
         bucket = wanted >> _BUCKET_SHIFT
         at, lengths = _ranges(self.buckets[:, bucket], self.buckets[:, bucket + 1])
         found = np.flatnonzero(self.postings[at, 0] == wanted)
         _, place, times = self.postings[at[found]].T
         which = np.repeat(self.starts, lengths)[found] + (place >> 1)
-        every, told = (np.bincount(which, some, self.chunks) for some in (times, times * (place & 1)))
-        return np.asarray(every, np.float64), np.asarray(told, np.float64)
+        return np.asarray(np.bincount(which, times, self.chunks), np.float64), which[(place & 1).nonzero()[0]]
 
 
 class Corpus:

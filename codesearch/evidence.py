@@ -184,10 +184,10 @@ class _Words:
         file_length = _K1 * (1 - _B + _B * file_sizes / corpus.mean_file_size)
         for term in terms:
             if term in known:
-                count, in_doc = said.count(term)
+                count, documented = said.count(term)
                 in_chunk += rarity[term] * count / (count + chunk_length)
                 held += rarity[term] * (count > 0)
-                told += rarity[term] * (in_doc > 0)
+                told[documented] += rarity[term]  # each once
                 of_file = np.add.reduceat(count, starts) if len(starts) else count
                 in_file += self.weights[term] * of_file / (of_file + file_length)
                 covered += self.weights[term] * (of_file > 0)
