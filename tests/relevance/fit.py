@@ -65,7 +65,7 @@ KINDS: Final[dict[str, set[Name]]] = {
     "vectors": set(rank.VECTORS),
     "words (BM25, coverage)": {("chunk", "words"), ("file", "words"), ("file", "coverage")},
     "a file's opening": {("file", "opening")},
-    "documentation": {("file", "doc")},
+    "doc comments and docstrings": {("file", "doc")},
     "phrases": {("file", "phrase")},
     "file and folder names": {("file", n) for n in ("file name", "whole file name", "named word", "folder")},
     "names of definitions": {("file", n) for n in ("names", "identifiers", "defines")}
