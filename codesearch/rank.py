@@ -42,7 +42,7 @@ FILE: Final[Mapping[str, Weight]] = {
     "words": Weight(0.66, "it has the question's words, the rare ones above all"),
     "coverage": Weight(0.67, "it has many of the question's words at least once"),
     "opening": Weight(0.55, "its beginning, where its subject is said, has the question's words"),
-    "doc": Weight(1.00, "the documentation of one of its definitions has the question's words"),
+    "doc": Weight(0.30, "the documentation of one of its definitions has the question's words"),
     "phrase": Weight(0.58, "it has a name made of neighbouring words of the question"),
     "file name": Weight(0.92, "its name says much of the question"),
     "whole file name": Weight(1.36, "the question says all of its name"),
