@@ -142,7 +142,7 @@ def _weights(mode: Mode, adapted: bool) -> tuple[Mapping[str, Weight], Mapping[s
     """Return what evidence of chunks and of files is worth; without vectors theirs is nothing anyway."""
     if mode is Mode.DENSE:
         return {"nearest": CHUNK["nearest"]}, {}
-    return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted and mode is Mode.FUSED else (CHUNK, FILE)
+    return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted else (CHUNK, FILE)
 
 
 def _copied(snapshot: Snapshot, position: int, shown: list[int]) -> int | None:
