@@ -27,6 +27,7 @@ from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
 from codesearch.question import Question
 from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, Weight, page, reasons, totals
+from codesearch.roles import Role, roles
 from codesearch.settings import Settings
 from codesearch.types import Encoder, Hit, Kind, Row
 
@@ -89,19 +90,28 @@ class Filter:
     """Patterns as in .gitignore, relative to the root: a path must match one of them and none that begins with `!`."""
     languages: frozenset[str] = frozenset()
     """Names as the index has them."""
+    paths: tuple[str, ...] = ()
+    """Files, or folders with all in them, relative to the root; empty names, as of the root itself, let all."""
+    tests: bool = True
+    """Whether tests may answer."""
 
     def mask(self, mirror: Mirror) -> NDArray[np.bool_] | None:
         """Return which chunks of MIRROR may answer, shape (n,), or None for all; raise UsageError for a bad pattern."""
-        if not (self.globs or self.languages):
+        if not (self.globs or self.languages or self.paths) and self.tests:
             return None
-        allowed = np.ones(len(mirror), np.bool_)
+        fits = np.ones(len(mirror.paths), np.bool_)
         if self.globs:
             wanted = _spec([glob for glob in self.globs if not glob.startswith("!")])
             unwanted = _spec([glob[1:] for glob in self.globs if glob.startswith("!")])
-            fits = [(not len(wanted) or wanted.match_file(p)) and not unwanted.match_file(p) for p in mirror.paths]
-            allowed &= np.array(fits, np.bool_)[mirror.path_of]
+            fits &= [(not len(wanted) or wanted.match_file(p)) and not unwanted.match_file(p) for p in mirror.paths]
+        if self.paths:
+            below = tuple(f"{path}/" if path else "" for path in self.paths)
+            fits &= [p in self.paths or p.startswith(below) for p in mirror.paths]
+        if not self.tests:
+            fits &= [Role.TEST not in roles(p) for p in mirror.paths]
+        allowed: NDArray[np.bool_] = fits[mirror.path_of]
         if self.languages:
-            allowed &= np.isin(mirror.languages, list(self.languages))
+            allowed = allowed & np.isin(mirror.languages, list(self.languages))
         return allowed
 
 
