@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import signal
 import sys
 import traceback
@@ -19,18 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 import codesearch
-from codesearch.cli import report, results
-from codesearch.cli.progress import Watch, summary
+from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
 from codesearch.settings import Settings, parse_duration, parse_size
 from codesearch.types import Stale
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from codesearch.adaptation import Adaptation
     from codesearch.search import Filter
     from codesearch.types import Answer
@@ -89,8 +88,7 @@ class _Edge(TyperGroup):
             _complain(f"codesearch: {error}")
             raise typer.Exit(ERROR) from error
         except BrokenPipeError as error:
-            # What is left in the buffer goes nowhere; Python would try once more at exit, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            here().discard()
             raise typer.Exit(0) from error
         except BaseException as error:
             code = _interrupted(error)
@@ -139,6 +137,11 @@ MaxFilesize = Annotated[
 Budget = Annotated[
     str, typer.Option(help="Train so long at most: 90s, 10m, 1h. [default: by size, 1 to 3 min]", metavar="TIME")
 ]
+NoServer = Annotated[
+    bool,
+    typer.Option("--no-server", help="Answer in this process, and start no server. [also: CODESEARCH_NO_SERVER=1]"),
+]
+"""Read by `server.client`, before there is a command."""
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
 
 
@@ -189,6 +192,8 @@ def index(
     The index answers as soon as it is there. Adapting takes one to three minutes, needs the extra `train`, and changes
     nothing unless it proves on held-out functions that it helps.
     """
+    from codesearch.cli.progress import Watch, summary
+
     errors = _console(color, stderr=True)
     seconds = parse_duration(budget, "--budget") if budget else None
     with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
@@ -227,6 +232,8 @@ def train(
 
     Exits with 1 if the retriever that ships stays.
     """
+    from codesearch.cli import report
+
     if not _can_train():
         raise UsageError(
             "training needs torch and transformers: install codesearch with its extra `train`, as in '.[train]'."
@@ -266,6 +273,7 @@ def evaluate(
     import tempfile
 
     from codesearch import bundle
+    from codesearch.cli import report
     from codesearch.eval.heldout import hold_out, prove
 
     errors = _console(color, stderr=True)
@@ -309,6 +317,7 @@ def ask(
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
     ] = "",
+    no_server: NoServer = False,
     mode: Annotated[
         Searches, typer.Option(help="Which searches answer: by meaning, by words, or both. For measuring.")
     ] = Searches.FUSED,
@@ -323,6 +332,8 @@ def ask(
     On a terminal results are a page; in a pipe lines of path:line:text. Exits with 0 if something was found, with 1 if
     nothing was, with 2 after an error.
     """
+    from codesearch.cli import results
+
     query = " ".join(question or ()).strip()
     if bool(query) == bool(batch):
         raise UsageError("ask one question, or name a file of questions with --batch.")
@@ -356,6 +367,7 @@ def related(
     root: Root = Path(),
     limit: Annotated[int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1)] = 5,
     as_json: Json = False,
+    no_server: NoServer = False,
     index_dir: IndexDir = None,
     hidden: Hidden = False,
     no_ignore: NoIgnore = False,
@@ -366,18 +378,20 @@ def related(
 
     Exits with 1 if nothing does.
     """
+    from codesearch.cli import results
+
     path, _, line = place.rpartition(":")
     if not path or not (line.isascii() and line.isdecimal()):
         raise UsageError(f"{place} names no line. Write a path, a colon and a line, such as src/cart.py:31.")
     errors = _console(color, stderr=True)
     with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
         state = _refresh(workspace, errors)
-        subject, found = workspace.related(Path.cwd() / path, int(line), limit, refresh=False)
+        subject, found = workspace.related(here().cwd / path, int(line), limit, refresh=False)
     if as_json:
         print(results.related_json(subject, found, state))
     else:
         for relation, hits in found.items():
-            if hits and sys.stdout.isatty():
+            if hits and here().stdout.isatty():
                 print(f"{relation}:")
             results.print_lines(hits, subject.symbol.rpartition(".")[2], _console(color))
     if not any(found.values()):
@@ -394,6 +408,8 @@ def status(
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Say what is indexed, where, by which model, and whether it is up to date."""
+    from codesearch.cli import report
+
     with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
         said = workspace.status()
     print(report.status_json(said) if as_json else "\n".join(report.status_lines(said)))
@@ -410,12 +426,42 @@ def inspect(
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Say why a file is or is not indexed, and show its chunks. Exits with 1 if it is not indexed."""
+    from codesearch.cli import report
+
     with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
         # Typed paths are relative to where one stands, not to the root.
-        said = workspace.inspect(Path.cwd() / path)
+        said = workspace.inspect(here().cwd / path)
     print(report.inspection_json(said) if as_json else "\n".join(report.inspection_lines(said)))
     if said.skip:
         raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command()
+def serve(
+    root: Root = Path(),
+    stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say whether this folder has a server.")] = False,
+    idle: Annotated[
+        str, typer.Option(help="End when nothing was asked for so long: 90s, 30m, 8h. [default: 30m]", metavar="TIME")
+    ] = "",
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+) -> None:
+    """Answer the questions about a folder from a process that stays: the first `ask` starts one in the background.
+
+    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server.
+    """
+    from codesearch.cli import serving
+
+    around = here()
+    folder = (around.cwd / root).resolve()
+    where = str(around.cwd / index_dir) if index_dir else ""
+    if stop or status:
+        found = serving.stop(folder, where) if stop else serving.status(folder, where, as_json=as_json)
+        if not found:
+            raise typer.Exit(NOTHING_FOUND)
+        return
+    serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
 
 
 def _can_train() -> bool:
@@ -424,6 +470,7 @@ def _can_train() -> bool:
 
 
 def _train(workspace: Workspace, errors: Console, **said: Any) -> Adaptation:
+    from codesearch.cli.progress import Watch
     from revela_train.config import AdaptConfig, Objective
     from revela_train.workspace import train
 
@@ -437,21 +484,22 @@ def _train(workspace: Workspace, errors: Console, **said: Any) -> Adaptation:
 
 def _open(root: Path, index_dir: Path | None, hidden: bool, no_ignore: bool, max_filesize: str) -> Workspace:
     """Return the workspace of ROOT, with what was typed before what the environment says."""
-    from codesearch.workspace import Workspace
-
-    said = Settings.from_env()
+    around = here()
+    said = Settings.from_env(around.environ)
     settings = replace(
         said,
         max_filesize=parse_size(max_filesize, "--max-filesize") if max_filesize else said.max_filesize,
         hidden=hidden or said.hidden,
         no_ignore=no_ignore or said.no_ignore,
-        index_dir=index_dir or said.index_dir,
+        index_dir=around.cwd / index_dir if index_dir else said.index_dir,
     )
-    return Workspace.open(root, settings)
+    return around.open(around.cwd / root, settings)
 
 
 def _refresh(workspace: Workspace, errors: Console) -> Stale:
     """Bring the index up to date, or, where that can not be done now, say why and leave it."""
+    from codesearch.cli.progress import Watch, summary
+
     try:
         done = Watch(errors).run(workspace.index())
     except (IndexBusyError, StorageError) as error:
@@ -500,7 +548,9 @@ def _question(line: str, place: str) -> str:
 
 
 def _show(answer: Answer, console: Console, errors: Console) -> None:
-    if not sys.stdout.isatty():
+    from codesearch.cli import results
+
+    if not here().stdout.isatty():
         results.print_lines(answer.hits, answer.query, console)
         return
     results.print_page(answer, console)
@@ -510,12 +560,10 @@ def _show(answer: Answer, console: Console, errors: Console) -> None:
 
 def _console(color: Color, *, stderr: bool = False) -> Console:
     """Return what prints to one of the streams, coloured as asked."""
-    plain = color is Color.NEVER or (color is Color.AUTO and bool(os.environ.get("NO_COLOR")))
-    return Console(
+    around = here()
+    plain = color is Color.NEVER or (color is Color.AUTO and bool(around.environ.get("NO_COLOR")))
+    return around.console(
         stderr=stderr,
         color_system=None if plain else "standard" if color is Color.ALWAYS else "auto",
         force_terminal=True if color is Color.ALWAYS and not stderr else None,
-        markup=False,
-        emoji=False,
-        highlight=False,
     )
