@@ -91,7 +91,6 @@ OPTIONS: Final[Mapping[str, Option]] = {
         Option("editor", "", _text, str, "What opens a result. [default: $VISUAL, $EDITOR]"),
         Option("budget", "", _budget, str, "Train so long at most."),
         Option("no-train", False, parse_flag, bool, "`index` does not adapt the retriever."),
-        Option("no-server", False, parse_flag, bool, "Answer in this process."),
     )
 }
 

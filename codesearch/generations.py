@@ -202,6 +202,15 @@ def clear(layout: Layout, patience: float) -> int:
     return removed
 
 
+def identity(generation: Generation) -> tuple[int, int]:
+    """Return what tells GENERATION from another of its name: an index may be removed, and built again from `gen-1`."""
+    try:
+        status = generation.held.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
 class Hold:
     """A shared lock on a generation: while it is held the generation stays, even when another takes over."""
 
@@ -235,6 +244,12 @@ class Hold:
                 raise
             self.release()
         raise IndexFormatError(f"there is no usable index in {layout.folder}. Run `codesearch index` to build it.")
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Which generation of its name it is; see `identity`. While it is held, no other can have the same."""
+        status = os.fstat(self._descriptor)
+        return status.st_dev, status.st_ino
 
     def release(self) -> None:
         """Let the generation go."""

@@ -327,6 +327,20 @@ class Workspace:
                 indexed = row is not None and row.hash == digest(content)
         return Inspection(found.path, None, tuple(chunk(found.path, decode(content))), indexed)
 
+    def same(self, other: Workspace | None) -> bool:
+        """Tell whether OTHER is this index under these settings."""
+        return other is not None and (self.root, self.layout, self.settings, self._notice) == (
+            other.root,
+            other.layout,
+            other.settings,
+            other._notice,
+        )
+
+    def take_over(self, other: Workspace) -> None:
+        """Go on with what OTHER has open of the same index; it opens anew what it needs."""
+        if (self.root, self.layout) == (other.root, other.layout):
+            self._held, other._held = other._held, self._held
+
     def close(self) -> None:
         """Release the index."""
         if self._held is not None:
@@ -358,7 +372,8 @@ class _Held:
             hold = stack.enter_context(generations.Hold(layout, unfinished))
             self.generation = hold.generation
             self._unfinished = unfinished
-            before = previous.snapshot if previous and previous.generation == self.generation else None
+            self._identity = hold.identity
+            before = previous.snapshot if previous and previous._identity == self._identity else None
             manifest = stack.enter_context(Manifest(self.generation.manifest))
             try:
                 encoder = before.encoder if before else OnnxEncoder(bundle.load(self.generation.model))
@@ -384,8 +399,10 @@ class _Held:
     def current(self, layout: Layout) -> bool:
         """Tell whether this is still what answers."""
         return (
-            generations.current(layout) or self._unfinished
-        ) == self.generation and self.snapshot.manifest.store_version == self.snapshot.mirror.version
+            (generations.current(layout) or self._unfinished) == self.generation
+            and generations.identity(self.generation) == self._identity
+            and self.snapshot.manifest.store_version == self.snapshot.mirror.version
+        )
 
     def close(self) -> None:
         """Release the files, and let the generation go."""

@@ -40,9 +40,22 @@ def test_importing_everything_and_searching_loads_nothing_of_the_trainer(tmp_pat
 
 
 def test_the_command_line_starts_without_what_searches() -> None:
-    loaded = modules("import sys, codesearch.cli; print(*sys.modules)")
+    loaded = modules("import sys, codesearch.cli.app; print(*sys.modules)")
     assert "codesearch.cli.app" in loaded
     assert not loaded & {"numpy", "lancedb", "onnxruntime", "pyarrow", "tokenizers", "tree_sitter", "git"}
+
+
+def test_asking_a_server_needs_only_the_standard_library() -> None:
+    loaded = modules("import sys, codesearch.cli, codesearch.server.client; print(*sys.modules)")
+    ours = {name for name in loaded if name.startswith("codesearch")}
+    assert ours == {
+        "codesearch",
+        "codesearch.cli",
+        "codesearch.server",
+        "codesearch.server.client",
+        "codesearch.server.protocol",
+    }
+    assert not loaded & {"typer", "rich", "numpy", "dataclasses", "subprocess"}
 
 
 NEW = """

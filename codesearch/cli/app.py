@@ -6,7 +6,6 @@ Every error that codesearch raises on purpose is caught once, in `_Edge`. A clos
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 import sys
 import traceback
@@ -22,6 +21,7 @@ import codesearch
 from codesearch import config, registry
 from codesearch.cli import background
 from codesearch.cli.style import Color, console
+from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
 from codesearch.settings import parse_duration, parse_size
@@ -81,8 +81,7 @@ class _Edge(TyperGroup):
             _complain(f"codesearch: {error}")
             raise typer.Exit(ERROR) from error
         except BrokenPipeError as error:
-            # What is left in the buffer goes nowhere; Python would try once more at exit, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            here().discard()
             raise typer.Exit(0) from error
         except BaseException as error:
             code = _interrupted(error)
@@ -144,6 +143,11 @@ MaxFilesize = Annotated[
 Budget = Annotated[
     str, typer.Option(help="Train so long at most: 90s, 10m, 1h. [default: by size, 1 to 3 min]", metavar="TIME")
 ]
+NoServer = Annotated[
+    bool,
+    typer.Option("--no-server", help="Answer in this process, and start no server. [also: CODESEARCH_NO_SERVER=1]"),
+]
+"""Read by `server.client`, before there is a command."""
 ColorOption = Annotated[Color | None, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
 
 
@@ -378,6 +382,7 @@ def ask(
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
     ] = "",
+    no_server: NoServer = False,
     mode: Annotated[
         Searches, typer.Option(help="Which searches answer: by meaning, by words, or both. For measuring.")
     ] = Searches.FUSED,
@@ -453,6 +458,7 @@ def related(
         int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1, metavar="N")
     ] = 5,
     as_json: Json = False,
+    no_server: NoServer = False,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
     no_ignore: NoIgnore = None,
@@ -472,13 +478,13 @@ def related(
     given = _config(root, hidden, no_ignore, max_filesize, color)
     with _open(root, index_dir, given) as workspace:
         state = _refresh(workspace, console(given["color"], stderr=True))
-        subject, found = workspace.related(Path.cwd() / path, int(line), limit, refresh=False)
+        subject, found = workspace.related(here().cwd / path, int(line), limit, refresh=False)
         if as_json:
             print(related_json(subject, found, state))
         else:
             lines = Lines(color=console(given["color"]).color_system is not None)
             for relation, hits in found.items():
-                if hits and sys.stdout.isatty():
+                if hits and here().stdout.isatty():
                     print(f"{relation}:")
                 sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], workspace.lines))
     if not any(found.values()):
@@ -517,10 +523,38 @@ def inspect(
 
     with _open(root, index_dir, _config(root, hidden, no_ignore, max_filesize)) as workspace:
         # Typed paths are relative to where one stands, not to the root.
-        said = workspace.inspect(Path.cwd() / path)
+        said = workspace.inspect(here().cwd / path)
     print(report.inspection_json(said) if as_json else "\n".join(report.inspection_lines(said)))
     if said.skip:
         raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command()
+def serve(
+    root: Root = Path(),
+    stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say whether this folder has a server.")] = False,
+    idle: Annotated[
+        str, typer.Option(help="End when nothing was asked for so long: 90s, 30m, 8h. [default: 30m]", metavar="TIME")
+    ] = "",
+    as_json: Json = False,
+    index_dir: IndexDir = None,
+) -> None:
+    """Answer the questions about a folder from a process that stays: the first `ask` starts one in the background.
+
+    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server.
+    """
+    from codesearch.cli import serving
+
+    around = here()
+    folder = (around.cwd / root).resolve()
+    where = str(around.cwd / index_dir) if index_dir else ""
+    if stop or status:
+        found = serving.stop(folder, where) if stop else serving.status(folder, where, as_json=as_json)
+        if not found:
+            raise typer.Exit(NOTHING_FOUND)
+        return
+    serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
 
 
 @app.command("config")
@@ -664,16 +698,14 @@ def _config(
         "max-filesize": parse_size(max_filesize, "--max-filesize") if max_filesize else None,
         "color": color,
     }
-    given = config.resolve(root, flags | typed)
+    given = config.resolve(here().cwd / root, flags | typed, here().environ)
     for warning in given.warnings:
         _complain(f"codesearch: warning: {warning}")
     return given
 
 
 def _open(root: Path, index_dir: Path | None, given: Config) -> Workspace:
-    from codesearch.workspace import Workspace
-
-    return Workspace.open(root, given.settings(index_dir))
+    return here().open(here().cwd / root, given.settings(here().cwd / index_dir if index_dir else None))
 
 
 def _refresh(workspace: Workspace, errors: Console, *, whole: bool = True) -> Stale:

@@ -14,6 +14,7 @@ from codesearch.cli import machine, page
 from codesearch.cli.lines import Lines, names
 from codesearch.cli.links import Links
 from codesearch.cli.style import console
+from codesearch.cli.surroundings import here
 from codesearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,15 +39,16 @@ def question_and_paths(arguments: list[str], root: Path) -> tuple[str, tuple[str
         words, paths = arguments[:1], arguments[1:]
     else:
         first = len(arguments)
-        while first > 1 and "/" in arguments[first - 1] and Path(arguments[first - 1]).exists():
+        while first > 1 and "/" in arguments[first - 1] and (here().cwd / arguments[first - 1]).exists():
             first -= 1
         words, paths = arguments[:first], arguments[first:]
     return " ".join(words).strip(), tuple(_inside(path, root) for path in paths)
 
 
 def _inside(path: str, root: Path) -> str:
+    root = here().cwd / root
     try:
-        found = Path(path).resolve(strict=True).relative_to(root.resolve())
+        found = (here().cwd / path).resolve(strict=True).relative_to(root.resolve())
     except OSError as error:
         raise UsageError(
             f"{path}: no such file or folder. Put the whole question into quotes; paths come behind it."

@@ -89,7 +89,8 @@ class Page:
         room = width - (cell_len(bar) + 2 if bar else 0)
         link = self._links.to(self._root / hit.path, hit.span.start_line)
         style = Style(color="magenta", bold=first, dim=not first, link=link or None)
-        place = Text(_fitted(visible(hit.path), room - len(lines) - 1) + f":{lines}", style)
+        place = Text()
+        place.append(f"{_fitted(visible(hit.path), room - len(lines) - 1)}:{lines}", style)
         if bar:
             place.append(" " * (room - place.cell_len + 2))
             place.append(bar, "dim")

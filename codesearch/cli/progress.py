@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from codesearch import events
+from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Watch:
                 except StopIteration as end:
                     result: Result = end.value
                     return result
+                here().check()
                 match event:
                     case events.Skipped(path=path, reason=reason):
                         self._skipped.setdefault(reason.partition(":")[0], []).append(path)
@@ -73,7 +75,8 @@ class Watch:
             TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
         )
-        bar = Progress(*columns, console=self._console, transient=True)
+        # It redirects the streams of the whole process, otherwise; in a server those are others' too.
+        bar = Progress(*columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
         task = bar.add_task("indexing", total=None, said="")
         speed = _Speed()
 

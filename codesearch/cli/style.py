@@ -6,13 +6,14 @@ TERM=dumb; then whether the output is a terminal. Empty variables, and 0 for the
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
+from codesearch.cli.surroundings import here
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 NARROWEST: Final = 40
 WIDEST: Final = 200
@@ -41,20 +42,14 @@ def colored(wanted: Color, terminal: bool, environ: Mapping[str, str]) -> bool:
 def console(color: str, *, stderr: bool = False) -> Console:
     """Return what prints to one of the streams, coloured as asked; on standard error `always` means as `auto`."""
     wanted = Color(color)
-    stream = sys.stderr if stderr else sys.stdout
-    terminal = stream.isatty()
+    around = here()
+    terminal = (around.stderr if stderr else around.stdout).isatty()
     if stderr and wanted is Color.ALWAYS:
         wanted = Color.AUTO
-    use = colored(wanted, terminal, os.environ)
-    made = Console(
-        stderr=stderr,
-        # Where a terminal does not say how many colours it has, the sixteen that all have are enough.
-        color_system=None if not use else "auto" if terminal and os.environ.get("TERM") != "dumb" else "standard",
-        force_terminal=True if use and not stderr else None,
-        no_color=not use,
-        markup=False,
-        emoji=False,
-        highlight=False,
-    )
+    use = colored(wanted, terminal, around.environ)
+    # Where a terminal does not say how many colours it has, the sixteen that all have are enough.
+    system = None if not use else "auto" if terminal and around.environ.get("TERM") != "dumb" else "standard"
+    made = around.console(stderr=stderr, color_system=system, force_terminal=True if use and not stderr else None)
+    made.no_color = not use
     made.width = min(max(made.width, NARROWEST), WIDEST)
     return made

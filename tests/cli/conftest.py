@@ -84,7 +84,8 @@ def script() -> str:
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment that says nothing, with an empty home."""
     said = {name: value for name, value in os.environ.items() if not name.startswith(SPEAKS)}
-    return said | {"HOME": str(tmp_path_factory.mktemp("home")), "GIT_CONFIG_SYSTEM": os.devnull}
+    said |= {"HOME": str(tmp_path_factory.mktemp("home")), "GIT_CONFIG_SYSTEM": os.devnull}
+    return said | {"CODESEARCH_NO_SERVER": "1"}  # tests/server is about servers
 
 
 @pytest.fixture(scope="session")

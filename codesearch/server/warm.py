@@ -1,0 +1,147 @@
+"""The workspace that a server answers from: open already, shared by the threads that answer requests.
+
+Two things happen one at a time: bringing the index up to date, and answering from it. So whoever only asks does not
+wait for another's long refresh for ever: after `PATIENCE` seconds the answer is what the index knows, and says so, as
+if another process were indexing. What is more than a refresh (a first index, another model, a damaged one) is left to
+the client.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from codesearch.errors import CodesearchError, IndexBusyError
+from codesearch.index import PATIENCE, standing
+from codesearch.types import Stale
+from codesearch.workspace import Workspace
+
+if TYPE_CHECKING:
+    from codesearch.events import Event
+    from codesearch.gist import Gist
+    from codesearch.related import Relation
+    from codesearch.settings import Settings
+    from codesearch.types import Answer, Hit
+
+
+class DeclinedError(Exception):
+    """This is not for the server to do; the client does it, as it would without one."""
+
+
+class Locks:
+    """What the workspaces of one server share."""
+
+    def __init__(self) -> None:
+        self.refreshing = threading.Lock()
+        self.answering = threading.Lock()
+
+
+class Warm(Workspace):
+    """A workspace whose snapshot stays open from one request to the next; closing it after one changes nothing."""
+
+    locks: Locks
+
+    def index(self, **options: Any) -> Generator[Event, None, None]:
+        """Bring the index up to date; see `Workspace.index`."""
+        if not self.locks.refreshing.acquire(timeout=PATIENCE):
+            raise IndexBusyError(
+                f"another process is writing the index in {self.layout.folder}. Wait until it is done, or stop it, and "
+                "try again; searching works meanwhile."
+            )
+        try:
+            yield from super().index(**options)
+        finally:
+            self.locks.refreshing.release()
+
+    def ask(self, query: str, limit: int = 10, **options: Any) -> Answer:
+        """Answer one question; see `Workspace.ask`."""
+        with self.locks.answering:
+            return super().ask(query, limit, **options)
+
+    def related(
+        self, path: str | Path, line: int, limit: int = 5, **options: Any
+    ) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
+        """Return what belongs to a place; see `Workspace.related`."""
+        with self.locks.answering:
+            return super().related(path, line, limit, **options)
+
+    def gist(self, answer: Answer) -> Gist | None:
+        """Say what is known of the best hit; see `Workspace.gist`."""
+        with self.locks.answering:
+            return super().gist(answer)
+
+    def close(self) -> None:
+        """Keep everything open for the next request."""
+
+    def shut(self) -> None:
+        """Release the index."""
+        super().close()
+
+
+class Pool:
+    """The one workspace of a server, under the settings of the last request."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._locks = Locks()
+        self._opening = threading.Lock()
+        self._current: Warm | None = None
+
+    def open(self, root: Path, settings: Settings) -> Workspace:
+        """Return the workspace of ROOT.
+
+        Raises:
+            DeclinedError: it is another root than the server's, or its index is not ready.
+        """
+        opened = Warm.open(root, settings)
+        opened.locks = self._locks
+        if opened.root != self.root:
+            raise DeclinedError("root")
+        with self._opening:
+            if not opened.same(self._current):
+                self._take(opened)
+            assert self._current is not None
+            if not self._ready(self._current):
+                raise DeclinedError("index")
+            return self._current
+
+    def _take(self, opened: Warm) -> None:
+        with self._locks.answering:
+            if self._current is not None:
+                opened.take_over(self._current)
+            self._current = opened
+
+    @staticmethod
+    def _ready(workspace: Warm) -> bool:
+        try:
+            return standing(workspace.root, workspace.layout, workspace.bundle)[0] is Stale.FRESH
+        except CodesearchError:
+            return False  # what is wrong is for the client to say
+
+    @staticmethod
+    def settings(said: Settings, index_dir: str) -> Settings:
+        """Return SAID with the index where INDEX_DIR says, if it says."""
+        return replace(said, index_dir=Path(index_dir)) if index_dir else said
+
+    def place(self, said: Settings, index_dir: str) -> Path:
+        """Return the folder of the index."""
+        return Warm.open(self.root, self.settings(said, index_dir)).layout.folder
+
+    def warm_up(self, settings: Settings) -> None:
+        """Load what answering needs, so that the first question does not wait for it."""
+        self.open(self.root, settings).ask("warm up", refresh=False)
+
+    def close(self) -> None:
+        """Release the index."""
+        with self._locks.answering:
+            if self._current is not None:
+                self._current.shut()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,132 @@
+"""A repository that a server may serve, and the command as a person runs it, with servers allowed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codesearch.workspace import Workspace
+from tests.cli.conftest import Command, codesearch, script, write  # noqa: F401
+from tests.conftest import SPEAKS
+
+
+@pytest.fixture(scope="session")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment that says nothing, where servers may be started; all that were are ended at last."""
+    said = {name: value for name, value in os.environ.items() if not name.startswith(SPEAKS)}
+    # Short: the path of a unix socket has some hundred bytes at most.
+    runtime = tmp_path_factory.mktemp("r")
+    runtime.chmod(0o700)
+    return said | {
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "XDG_RUNTIME_DIR": str(runtime),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def indexed(root: Path) -> Path:
+    """Write the repository to ROOT and index it, in this process: that is faster ten times over than the command."""
+    write(root)
+    with Workspace.open(root) as workspace:
+        for _ in workspace.index():
+            pass
+    return root
+
+
+class Server:
+    """What a test does with the server of one folder."""
+
+    def __init__(self, root: Path, command: Command, runtime: Path) -> None:
+        self.root = root
+        self.runtime = runtime / "codesearch"
+        self._command = command
+
+    def ask(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self._command("ask", *arguments, cwd=self.root, **environment)
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self._command(*arguments, cwd=self.root, **environment)
+
+    def status(self) -> dict[str, object]:
+        said: dict[str, object] = json.loads(self.command("serve", "--status", "--json").stdout)
+        return said
+
+    def answered(self) -> int:
+        said = self.status()
+        return int(str(said["answered"])) if said["running"] else -1
+
+    def up(self) -> int:
+        """Wait until the server runs; return its process."""
+        self.wait(lambda: bool(self.status()["running"]))
+        return int(str(self.status()["pid"]))
+
+    @staticmethod
+    def wait(true: Callable[[], bool], seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, "in vain"
+            time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes(root: Path) -> list[int]:
+    """Return the servers of ROOT that run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"codesearch.server" in words and os.fsencode(root.resolve()) in words and alive(int(process.name)):
+            found.append(int(process.name))
+    return found
+
+
+def end(root: Path) -> None:
+    for pid in processes(root):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+    codesearch: Command,  # noqa: F811
+    surroundings: dict[str, str],
+) -> Iterator[Server]:
+    """A repository whose server runs."""
+    root = indexed(tmp_path_factory.mktemp("s") / "shop")
+    server = Server(root, codesearch, Path(surroundings["XDG_RUNTIME_DIR"]))
+    try:
+        assert server.ask("cart").returncode == 0
+        server.up()
+        yield server
+    finally:
+        end(root)
+
+
+@pytest.fixture
+def fresh(
+    tmp_path: Path,
+    codesearch: Command,  # noqa: F811
+    surroundings: dict[str, str],
+) -> Iterator[Server]:
+    """An indexed repository without a server."""
+    root = indexed(tmp_path / "shop")
+    try:
+        yield Server(root, codesearch, Path(surroundings["XDG_RUNTIME_DIR"]))
+    finally:
+        end(root)
