@@ -141,6 +141,19 @@ def top_of(folder: str | Path) -> str | None:
     return next((str(top) for top in (here, *here.parents) if os.path.lexists(top / ".git")), None)
 
 
+def folders(top: str) -> tuple[str, str]:
+    """Return the repository's own folder of the working tree at TOP, and the one that all its worktrees share."""
+    own = Path(top, ".git")
+    try:
+        if own.is_file():
+            pointed = own.read_bytes()[:8192].removeprefix(b"gitdir: ").rstrip(b"\r\n")
+            own = Path(top, os.fsdecode(pointed))
+        shared = (own / "commondir").read_bytes()[:8192].rstrip(b"\r\n")
+    except OSError:
+        return str(own), str(own)
+    return str(own), os.path.normpath(own / os.fsdecode(shared))
+
+
 def literal(path: str) -> str:
     """Return the pathspec that means exactly PATH, whatever characters it holds."""
     return f":(literal){path}"

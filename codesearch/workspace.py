@@ -82,7 +82,8 @@ class Workspace:
         self.root = root
         self.settings = settings
         self.layout = layout
-        self._notice = notice
+        self.notice = notice
+        """What a person should know about where the index is; may be empty."""
         self._model = model
         self._adapted: tuple[int, bundle.Bundle | None] = (0, None)
         self._held: _Held | None = None
@@ -177,8 +178,8 @@ class Workspace:
         """Bring the index up to date; see `codesearch.index.update` for arguments and errors."""
         from codesearch.index import update
 
-        if self._notice:
-            yield Warned(self._notice)
+        if self.notice:
+            yield Warned(self.notice)
         yield from update(
             self.root,
             self.settings,
@@ -329,11 +330,11 @@ class Workspace:
 
     def same(self, other: Workspace | None) -> bool:
         """Tell whether OTHER is this index under these settings."""
-        return other is not None and (self.root, self.layout, self.settings, self._notice) == (
+        return other is not None and (self.root, self.layout, self.settings, self.notice) == (
             other.root,
             other.layout,
             other.settings,
-            other._notice,
+            other.notice,
         )
 
     def take_over(self, other: Workspace) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from filelock import FileLock, Timeout
 
-from codesearch.server import protocol
+from codesearch.server import memory, protocol
 from codesearch.server.protocol import Place, ProtocolError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _TICK: Final = 0.5
 """Seconds between two looks at whether it is time to end."""
 _LOOK: Final = 5.0
 """Seconds between two looks at whether root, index and socket are still there."""
+_REST: Final = 1.0
+"""Seconds without a request after which memory is given back."""
 _READ: Final = 10.0
 """Seconds for a client to send its request."""
 _THREADS: Final = 64
@@ -101,6 +103,7 @@ class Daemon:
                 lock.acquire(timeout=_GRACE, poll_interval=0.02)
             except Timeout:
                 return False
+        memory.be_small()
         try:
             with self._listen() as listener:
                 self._serve(listener)
@@ -170,6 +173,7 @@ class Daemon:
     def _accept(self, listener: socket.socket, pool: Pool) -> str:
         """Accept clients until it is time to end; return why it is."""
         looked = time.monotonic()
+        used = True
         while not self._stop.is_set():
             try:
                 connection, _ = listener.accept()
@@ -185,6 +189,10 @@ class Daemon:
             now = time.monotonic()
             if self._lines:
                 self._last = now
+                used = True
+            elif used and now - self._last > _REST:
+                used = False
+                memory.give_back()
             elif now - self._last > self._idle:
                 return f"idle for {self._idle:g} s"
             if now - looked > _LOOK:
@@ -302,17 +310,8 @@ class Daemon:
             "answered": count.answered,
             "declined": count.declined,
             "idle": round(time.monotonic() - self._last, 1),
-            "bytes": _memory(),
+            "bytes": memory.resident(),
         }
-
-
-def _memory() -> int:
-    """Return the bytes of memory that this process has for itself, or 0 where that is not told."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
 def _log_file(folder: Path) -> TextIO:

@@ -9,13 +9,17 @@ the client.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from codesearch.errors import CodesearchError, IndexBusyError
+from codesearch.errors import CodesearchError, IndexBusyError, StorageError
+from codesearch.events import Done, Warned
 from codesearch.index import PATIENCE, standing
+from codesearch.server.freshness import Freshness
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
@@ -43,6 +47,7 @@ class Warm(Workspace):
     """A workspace whose snapshot stays open from one request to the next; closing it after one changes nothing."""
 
     locks: Locks
+    fresh: Freshness
 
     def index(self, **options: Any) -> Generator[Event, None, None]:
         """Bring the index up to date; see `Workspace.index`."""
@@ -52,9 +57,22 @@ class Warm(Workspace):
                 "try again; searching works meanwhile."
             )
         try:
-            yield from super().index(**options)
+            if options or not self.fresh.unchanged(self.layout, self.settings):
+                self.fresh.begin(self.layout)
+                yield from super().index(**options)
+                self.fresh.done(self.layout, self.settings)
+            else:
+                yield from self._nothing_to_do()
         finally:
             self.locks.refreshing.release()
+
+    def _nothing_to_do(self) -> Generator[Event, None, None]:
+        started = time.monotonic()
+        if self.notice:
+            yield Warned(self.notice)
+        with self.locks.answering:
+            totals = self.snapshot().manifest.totals()
+        yield Done(totals.files, totals.chunks, 0, 0, 0, 0, totals.skipped, time.monotonic() - started)
 
     def ask(self, query: str, limit: int = 10, **options: Any) -> Answer:
         """Answer one question; see `Workspace.ask`."""
@@ -87,8 +105,10 @@ class Pool:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._locks = Locks()
+        self._fresh = Freshness(root)
         self._opening = threading.Lock()
         self._current: Warm | None = None
+        self._known: object = None
 
     def open(self, root: Path, settings: Settings) -> Workspace:
         """Return the workspace of ROOT.
@@ -96,14 +116,19 @@ class Pool:
         Raises:
             DeclinedError: it is another root than the server's, or its index is not ready.
         """
-        opened = Warm.open(root, settings)
-        opened.locks = self._locks
-        if opened.root != self.root:
+        if root.resolve() != self.root:
             raise DeclinedError("root")
         with self._opening:
-            if not opened.same(self._current):
-                self._take(opened)
+            # Git is asked whether it tracks the index; not again while nothing is different for git.
+            known = self._fresh.elsewhere()
+            if self._current is None or not known or (known, settings, _folder(self._current)) != self._known:
+                opened = Warm.open(self.root, settings)
+                opened.locks = self._locks
+                opened.fresh = self._fresh
+                if not opened.same(self._current):
+                    self._take(opened)
             assert self._current is not None
+            self._known = known, settings, _folder(self._current)
             if not self._ready(self._current):
                 raise DeclinedError("index")
             return self._current
@@ -131,17 +156,31 @@ class Pool:
         return Warm.open(self.root, self.settings(said, index_dir)).layout.folder
 
     def warm_up(self, settings: Settings) -> None:
-        """Load what answering needs, so that the first question does not wait for it."""
-        self.open(self.root, settings).ask("warm up", refresh=False)
+        """Load what answering needs and compare the files, so that the first question does not wait for it."""
+        workspace = self.open(self.root, settings)
+        workspace.ask("warm up", refresh=False)
+        with suppress(IndexBusyError, StorageError):
+            for _ in workspace.index():
+                pass
 
     def close(self) -> None:
         """Release the index."""
         with self._locks.answering:
             if self._current is not None:
                 self._current.shut()
+        self._fresh.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _folder(workspace: Warm) -> tuple[int, int]:
+    """Return what is different when the index folder is another, or no folder."""
+    try:
+        status = workspace.layout.folder.lstat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mode

@@ -1,0 +1,38 @@
+"""How a server keeps its memory small: what was freed goes back to the system.
+
+The C library keeps a heap for each of many threads, and what is freed in them; Arrow keeps a pool of its own on top of
+that. With 8,000 chunks, after some questions and changed files, that was 100 MB of 410.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_ARENA_MAX: Final = -8
+"""`M_ARENA_MAX` of glibc's malloc.h."""
+
+
+def be_small() -> None:
+    """Let all threads share one heap, and Arrow use it; to be called before any of them is there."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Return to the system what is free."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process takes, or 0 where that is not told."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
