@@ -719,7 +719,7 @@ def _refresh(workspace: Workspace, errors: Console, *, whole: bool = True) -> St
     begun = first and workspace.unfinished() > 0
     try:
         # Who began it may be at it still; then what there is answers at once.
-        work = workspace.index(patience=0 if begun else None)
+        work = workspace.index(patience=0) if begun else workspace.index()
         done = Watch(errors).run_for(work, _SOON) if first else Watch(errors).run(work)
     except (IndexBusyError, StorageError) as error:
         if begun and isinstance(error, IndexBusyError):
