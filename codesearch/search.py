@@ -27,6 +27,7 @@ from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
 from codesearch.question import Question
 from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, Weight, page, reasons, totals
+from codesearch.roles import Role, roles
 from codesearch.settings import Settings
 from codesearch.types import Encoder, Hit, Kind, Row
 
@@ -89,10 +90,14 @@ class Filter:
     """Patterns as in .gitignore, relative to the root: a path must match one of them and none that begins with `!`."""
     languages: frozenset[str] = frozenset()
     """Names as the index has them."""
+    kinds: frozenset[str] = frozenset()
+    """Kinds of chunks, which are left out one by one, not by the file."""
+    tests: bool = True
+    """Whether files that test may answer."""
 
     def mask(self, mirror: Mirror) -> NDArray[np.bool_] | None:
         """Return which chunks of MIRROR may answer, shape (n,), or None for all; raise UsageError for a bad pattern."""
-        if not (self.globs or self.languages):
+        if self == Filter():
             return None
         allowed = np.ones(len(mirror), np.bool_)
         if self.globs:
@@ -102,6 +107,10 @@ class Filter:
             allowed &= np.array(fits, np.bool_)[mirror.path_of]
         if self.languages:
             allowed &= np.isin(mirror.languages, list(self.languages))
+        if self.kinds:
+            allowed &= np.isin(mirror.kinds, list(self.kinds))
+        if not self.tests:
+            allowed &= np.array([Role.TEST not in roles(path) for path in mirror.paths], np.bool_)[mirror.path_of]
         return allowed
 
 
@@ -120,6 +129,8 @@ def search(
     evidence = evidence_for(snapshot, question, mode, only)
     weights = _weights(mode, snapshot.encoder.adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
+    if only and only.kinds:  # evidence is of whole files
+        speaks &= np.isin(snapshot.mirror.kinds[evidence.positions], list(only.kinds))
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[Hit] = []
     shown: list[int] = []
