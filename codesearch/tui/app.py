@@ -54,7 +54,7 @@ class CodesearchApp(App[None]):
     def __init__(self, root: Path, settings: Settings, launch: Launch = editor.run) -> None:
         """Search ROOT; LAUNCH opens places in an editor."""
         self.preferred = look.preferred(os.environ)  # Textual takes NO_COLOR out of the environment
-        super().__init__()
+        super().__init__(ansi_color=self.preferred.plain or None)
         self.root = root
         self._launch = launch
         self.history = History(root)
@@ -99,7 +99,9 @@ class CodesearchApp(App[None]):
             self.session.refresh()
 
     def action_turn_light(self) -> None:
-        """Change between light and dark."""
+        """Change between light and dark; without colours there is neither."""
+        if self.preferred.plain:
+            return
         self.theme = look.DARK.name if look.palette(self) is look.LIGHT else look.LIGHT.name
         self.page.repaint()
 

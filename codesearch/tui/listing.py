@@ -161,7 +161,7 @@ class Listing(ScrollView, can_focus=True):
         edge = Text("▌" if here else " ", colors.style("@accent"), end="")
         edge.append("● " if row.id in self.marked and line == 0 else "  ", colors.style("@accent"))
         place = self._place(row, colors)
-        symbol, kind = visible(row.symbol) or "…", Text(row.kind, colors.style("@dim"))
+        symbol, kind = _name(row), Text(row.kind, colors.style("@dim"))
         bar = self._bar(row, colors, here)
         if not self.tall:
             place = _fitted(place, self._column(width))
@@ -202,6 +202,11 @@ class Listing(ScrollView, can_focus=True):
             self.refresh()
         elif event.chain == 2:
             self.post_message(self.Chosen())
+
+
+def _name(hit: Hit) -> str:
+    """Return what HIT is called; code without a name is called by its first line."""
+    return visible(hit.symbol or next((line.strip() for line in hit.text.split("\n") if line.strip()), "…"))
 
 
 def _apart(edge: Text, left: Text, right: Text, width: int) -> Text:

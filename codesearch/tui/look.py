@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from textual.app import App
 
 
+_ANSI: Final = (
+    "ansi-background",
+    "ansi-foreground",
+    "input-selection-background",
+    "input-selection-foreground",
+    "screen-selection-background",
+    "screen-selection-foreground",
+    "block-hover-background",
+)
+"""Variables that Textual wants of a theme in the terminal's own colours."""
+
+
 @dataclass(frozen=True)
 class Palette:
     """The colours of one theme, by what they say."""
@@ -52,6 +64,7 @@ class Palette:
             dark=self.dark,
             ansi=self.plain,
             variables={
+                **(dict.fromkeys(_ANSI, "ansi_default") if self.plain else {}),
                 "rule": self.line,
                 "dim": self.dim,
                 "border": self.line,

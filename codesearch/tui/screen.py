@@ -118,9 +118,6 @@ class SearchScreen(Screen[None]):
     #question:focus { border: none; background-tint: transparent; }
     #place { width: auto; max-width: 40%; color: $dim; text-align: right; padding-left: 2; }
     #chips { height: 1; margin: 0 1; padding-left: 2; }
-    #body { height: 1fr; }
-    #list-side { border-top: solid $rule; }
-    #file-side { border-top: solid $rule; }
     #crumb { height: 1; padding: 0 1; color: $accent; display: none; }
     #crumb.on { display: block; }
     #title { height: 1; padding: 0 1; }
@@ -131,12 +128,12 @@ class SearchScreen(Screen[None]):
     #explain { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     #status { height: 1; }
     #hints { height: 1; color: $dim; padding: 0 1; }
-    #body { layout: vertical; }
+    #body { height: 1fr; layout: vertical; border-top: solid $rule; }
     #list-side { height: 2fr; max-height: 12; }
-    #file-side { height: 3fr; }
+    #file-side { height: 3fr; border-top: solid $rule; }
     SearchScreen.-wide #body { layout: horizontal; }
     SearchScreen.-wide #list-side { width: 2fr; max-width: 64; height: 1fr; max-height: 100%; }
-    SearchScreen.-wide #file-side { width: 3fr; height: 1fr; border-left: solid $rule; }
+    SearchScreen.-wide #file-side { width: 3fr; height: 1fr; border-top: none; border-left: solid $rule; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
@@ -256,6 +253,10 @@ class SearchScreen(Screen[None]):
         self.asked.typed_at = time.perf_counter()
         self._ask_soon()
 
+    @on(Input.Submitted, "#question")
+    def _entered(self) -> None:
+        self.action_open()
+
     def _ask_soon(self) -> None:
         if self._waiting:
             self._waiting.stop()
@@ -335,7 +336,7 @@ class SearchScreen(Screen[None]):
         if answer and not answer.enough and not self.asked.nearest and not self.view.subject:
             text = "nothing here seems to answer that"
             if answer.hits:
-                text += f"\n\nconfidence {answer.confidence:.2f}   F8 shows what is nearest"
+                text += f"\n\nconfidence {answer.confidence:.2f}\nF8 shows what is nearest"
         said.update(Text(text))
         said.set_class(bool(text), "on")
 
@@ -572,10 +573,13 @@ class SearchScreen(Screen[None]):
 
     def _say_hints(self) -> None:
         listing = self.query_one(Listing)
-        marked = f"   {len(listing.marked)} marked" if listing.marked else ""
+        marked = f"{len(listing.marked)} marked   " if listing.marked else ""
         where = "esc back" if self.views else "esc list" if self.focused is not listing else "esc question"
-        said = f"F1 help   enter open   tab mark   F6 related   F7 explain   ctrl+r earlier   {where}{marked}"
-        self.query_one("#hints", Static).update(Text(said, no_wrap=True, overflow="ellipsis"))
+        said = marked
+        for hint in ("F1 help", "enter open", "tab mark", where, "F6 related", "F7 explain", "ctrl+r earlier"):
+            if len(said) + len(hint) <= self.size.width - 2:
+                said += f"{hint}   "
+        self.query_one("#hints", Static).update(Text(said.rstrip()))
 
     def repaint(self) -> None:
         """Paint everything anew, in other colours."""
