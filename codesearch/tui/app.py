@@ -10,9 +10,11 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from textual import events
 from textual.app import App, SuspendNotSupported
+from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from codesearch.cli.visible import visible
@@ -42,6 +44,7 @@ class CodesearchApp(App[None]):
     TITLE = "codesearch"
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "quit", show=False, priority=True)]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - mypy takes it for the instance's
 
     CSS = """

@@ -75,7 +75,7 @@ class Listing(ScrollView, can_focus=True):
             self._at = next((i for i, row in enumerate(rows) if isinstance(row, Hit)), -1)
         self._lay()
         if not selected:
-            self.scroll_to(0, 0, animate=False, immediate=True)
+            self.scroll_to(0, 0, animate=False, immediate=True, force=True)
         self._moved()
 
     @property
@@ -125,7 +125,7 @@ class Listing(ScrollView, can_focus=True):
             first = where[0] - (where[0] > 0 and isinstance(self.rows[self._at - 1], Heading))
             wanted = min(top, first) if first < top else max(top, where[-1] - height + 1)
             if wanted != top:
-                self.scroll_to(0, wanted, animate=False, immediate=True)
+                self.scroll_to(0, wanted, animate=False, immediate=True, force=True)
         self.refresh()
         self.post_message(self.Selected())
 
@@ -206,7 +206,8 @@ class Listing(ScrollView, can_focus=True):
 
 def _name(hit: Hit) -> str:
     """Return what HIT is called; code without a name is called by its first line."""
-    return visible(hit.symbol or next((line.strip() for line in hit.text.split("\n") if line.strip()), "…"))
+    lines = (line.strip() for line in hit.text.split("\n"))
+    return visible(hit.symbol or next((line for line in lines if any(map(str.isalnum, line))), "…"))
 
 
 def _apart(edge: Text, left: Text, right: Text, width: int) -> Text:

@@ -34,7 +34,8 @@ Popup OptionList > .option-list--option-highlighted { background: $rule; text-st
 Popup OptionList:ansi > .option-list--option-highlighted { text-style: reverse; }
 Popup Input { background: $panel; border: none; padding: 0; height: 1; }
 Popup VerticalScroll { height: auto; max-height: 100%; background: $panel; scrollbar-size: 1 1; }
-Popup.wide > Vertical { width: 76; max-height: 96%; }
+Popup.wide > Vertical { width: 76; max-height: 100%; padding: 0 2; }
+Popup.wide .title, Popup.wide .foot { margin: 0; }
 """
 
 
@@ -180,7 +181,7 @@ KEYS = (
     ("asking", ()),
     ("type", "ask; answers come while you type"),
     ("↑ ↓  pgup pgdn", "go through the list"),
-    ("enter", "open in $VISUAL or $EDITOR at the line; all that are marked"),
+    ("enter", "open in $VISUAL or $EDITOR, all that are marked"),
     ("tab", "mark, and go on"),
     ("esc", "to the list and back, or out of related code"),
     ("ctrl+r", "earlier questions"),
@@ -190,9 +191,9 @@ KEYS = (
     ("F3  p", "paths"),
     ("F4  c", "kind of code"),
     ("F5  t", "tests on or off"),
-    ("F6  r", "related code: tests, callers, documentation, what is alike"),
+    ("F6  r", "related code: tests, callers, documentation"),
     ("F7  e", "explain the score"),
-    ("F8  n", "show what is nearest where nothing answers"),
+    ("F8  n", "what is nearest, where nothing answers"),
     ("F9  u", "bring the index up to date"),
     ("ctrl+t  a", "adapt the retriever to this folder, or stop that"),
     ("ctrl+y  y", "copy path:line of what is selected or marked"),

@@ -36,7 +36,7 @@ class Preview(ScrollView, can_focus=False):
         self.virtual_size = Size(self._gutter + max(map(len, lines), default=0) + 1, len(lines))
         if page and not same:
             top = page.hit.span.start_line - page.start_line
-            self.scroll_to(0, self._top(page, top), animate=False, immediate=True)
+            self.scroll_to(0, self._top(page, top), animate=False, immediate=True, force=True)
         self.refresh()
 
     def _top(self, page: Page, top: int) -> int:

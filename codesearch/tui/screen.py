@@ -160,7 +160,6 @@ class SearchScreen(Screen[None]):
         Binding("ctrl+y", "copy_place", show=False, priority=True),
         Binding("ctrl+s", "copy_code", show=False),
         Binding("ctrl+l", "app.turn_light", show=False),
-        Binding("ctrl+c", "app.quit", show=False, priority=True),
     ]
     LETTERS: ClassVar = {
         "question_mark": "help",
@@ -260,8 +259,11 @@ class SearchScreen(Screen[None]):
     def _ask_soon(self) -> None:
         if self._waiting:
             self._waiting.stop()
-        wait = min(max(_SHORTEST, self._last_ms / 1000), _LONGEST)
-        self._waiting = self.set_timer(wait, self.ask)
+        self._app.reader.rest()
+        if self.asked.shown == self.asked.number:
+            self.ask()  # nothing is under way, so nothing is gained by waiting
+        else:
+            self._waiting = self.set_timer(min(max(_SHORTEST, self._last_ms / 1000), _LONGEST), self.ask)
 
     def ask(self) -> None:
         """Ask what is typed."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from codesearch.search import Filter
     from codesearch.workspace import Workspace
 
-LIMIT: Final = 40
+LIMIT: Final = 30
 """Hits of an answer: more than anybody looks through, and their files are read in a few milliseconds."""
 _PATIENCE: Final = 0.2
 """Seconds to wait for another process that writes the index; questions wait meanwhile."""
