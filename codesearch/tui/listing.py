@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
 from codesearch.cli.visible import visible
-from codesearch.tui.look import Palette, palette
+from codesearch.tui.look import Palette
+from codesearch.tui.pane import Pane
 from codesearch.types import Hit
 
 _BAR: Final = 6
@@ -37,13 +36,10 @@ class Heading:
 Row = Hit | Heading
 
 
-class Listing(ScrollView, can_focus=True):
+class Listing(Pane, can_focus=True):
     """Rows, of which one is selected and some are marked."""
 
-    ALLOW_SELECT = False
-    DEFAULT_CSS = """
-    Listing { background: $background; scrollbar-size: 1 1; overflow-x: hidden; }
-    """
+    DEFAULT_CSS = "Listing { height: 1fr; }"
 
     tall: reactive[bool] = reactive(True)
     """Whether a hit takes two lines."""
@@ -75,7 +71,7 @@ class Listing(ScrollView, can_focus=True):
             self._at = next((i for i, row in enumerate(rows) if isinstance(row, Hit)), -1)
         self._lay()
         if not selected:
-            self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+            self.top = 0
         self._moved()
 
     @property
@@ -120,12 +116,11 @@ class Listing(ScrollView, can_focus=True):
     def _moved(self) -> None:
         where = [y for y, (row, _) in enumerate(self._lines) if row == self._at]
         if where:
-            top, height = self.scroll_offset.y, max(1, self.size.height)
+            top, height = self.top, max(1, self.size.height)
             # The heading above a group's first hit belongs to what is looked at.
             first = where[0] - (where[0] > 0 and isinstance(self.rows[self._at - 1], Heading))
             wanted = min(top, first) if first < top else max(top, where[-1] - height + 1)
-            if wanted != top:
-                self.scroll_to(0, wanted, animate=False, immediate=True, force=True)
+            self.show_from(wanted)
         self.refresh()
         self.post_message(self.Selected())
 
@@ -139,21 +134,16 @@ class Listing(ScrollView, can_focus=True):
             for i, row in enumerate(self.rows)
             for line in range(2 if self.tall and isinstance(row, Hit) else 1)
         ]
-        self.virtual_size = Size(self.size.width, len(self._lines))
+        self.count = len(self._lines)
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
-        """Return line Y of the screen."""
-        at = y + self.scroll_offset.y
-        width, base = self.scrollable_content_region.width, self.rich_style
-        if at >= len(self._lines):
-            return Strip.blank(width, base)
+    def draw(self, at: int, width: int, colors: Palette) -> tuple[Text, Style]:
+        """Return line AT on WIDTH cells, and the style below it."""
         row, line = self._lines[at]
-        colors, here = palette(self.app), row == self._at
+        here = row == self._at
         text = self._text(self.rows[row], line, width, colors, here)
-        text.truncate(width, overflow="ellipsis", pad=True)
-        strip = Strip(text.render(self.app.console)).adjust_cell_length(width)
-        return strip.apply_style(base + colors.row if here else base)
+        text.truncate(width, overflow="ellipsis")
+        return text, colors.row if here else colors.page
 
     def _text(self, row: Row, line: int, width: int, colors: Palette, here: bool) -> Text:
         if isinstance(row, Heading):
@@ -193,7 +183,7 @@ class Listing(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Select what is clicked; at its left edge mark it; twice open it."""
-        at = event.y + self.scroll_offset.y
+        at = event.y + self.top
         if at >= len(self._lines) or not isinstance(self.rows[self._lines[at][0]], Hit):
             return
         self._select(self._lines[at][0])

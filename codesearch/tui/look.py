@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.style import Style
@@ -29,7 +29,7 @@ _ANSI: Final = (
 """Variables that Textual wants of a theme in the terminal's own colours."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Palette:
     """The colours of one theme, by what they say."""
 
@@ -92,10 +92,20 @@ class Palette:
         """Return the style SAID, in which `@accent` and the like name colours of this palette."""
         return _parse(self, said)
 
-    @property
+    @cached_property
+    def page(self) -> Style:
+        """Below everything."""
+        return Style.null() if self.plain else Style(color=self.text, bgcolor=self.back)
+
+    @cached_property
     def row(self) -> Style:
-        """Behind the selected row."""
-        return Style(reverse=True) if self.plain else Style(bgcolor=self.raised)
+        """Below the selected row."""
+        return Style(reverse=True) if self.plain else Style(color=self.text, bgcolor=self.raised)
+
+    @cached_property
+    def thumb(self) -> Style:
+        """Of a scroll bar."""
+        return Style.null() if self.plain else Style(color=self.line, bgcolor=self.back)
 
     @property
     def mark(self) -> Style:
@@ -103,6 +113,7 @@ class Palette:
         return self.style("bold underline @accent")
 
 
+@cache
 def _parse(palette: Palette, said: str) -> Style:
     words = []
     for word in said.split():

@@ -339,8 +339,9 @@ class SearchScreen(Screen[None]):
             text = "nothing here seems to answer that"
             if answer.hits:
                 text += f"\n\nconfidence {answer.confidence:.2f}\nF8 shows what is nearest"
-        said.update(Text(text))
-        said.set_class(bool(text), "on")
+        if text or said.has_class("on"):
+            said.update(Text(text))
+            said.set_class(bool(text), "on")
 
     # What is selected
 
@@ -349,7 +350,7 @@ class SearchScreen(Screen[None]):
         hit = self.query_one(Listing).hit
         title = self.query_one("#title", Static)
         if hit is None:
-            title.update("")
+            title.update("", layout=False)
             self.query_one(Preview).show(None)
         else:
             colors = palette(self.app)
@@ -358,7 +359,7 @@ class SearchScreen(Screen[None]):
             said.append(visible(hit.symbol), colors.style("@dim"))
             if hit.copies:
                 said.append(f"  and nearly the same in {', '.join(map(visible, hit.copies))}", colors.style("@dim"))
-            title.update(said)
+            title.update(said, layout=False)
             self._app.reader.show(hit, self.view.query)
         self._say_why()
 
@@ -410,7 +411,7 @@ class SearchScreen(Screen[None]):
 
     def action_scroll_file(self, lines: int) -> None:
         """Scroll the file."""
-        self.query_one(Preview).scroll_relative(y=lines, animate=False)
+        self.query_one(Preview).scroll_lines(lines)
 
     def action_mark(self) -> None:
         """Mark the selected hit, or take its mark away."""
@@ -571,7 +572,7 @@ class SearchScreen(Screen[None]):
 
     def _say_status(self) -> None:
         width = self.size.width
-        self.query_one("#status", Static).update(self.status.line(width, palette(self.app)))
+        self.query_one("#status", Static).update(self.status.line(width, palette(self.app)), layout=False)
 
     def _say_hints(self) -> None:
         listing = self.query_one(Listing)
@@ -581,7 +582,7 @@ class SearchScreen(Screen[None]):
         for hint in ("F1 help", "enter open", "tab mark", where, "F6 related", "F7 explain", "ctrl+r earlier"):
             if len(said) + len(hint) <= self.size.width - 2:
                 said += f"{hint}   "
-        self.query_one("#hints", Static).update(Text(said.rstrip()))
+        self.query_one("#hints", Static).update(Text(said.rstrip()), layout=False)
 
     def repaint(self) -> None:
         """Paint everything anew, in other colours."""

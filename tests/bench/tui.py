@@ -85,7 +85,7 @@ async def keys(root: Path) -> tuple[list[float], list[float], int]:
                 started = time.perf_counter()
                 app.post_message(events.Key("space" if letter == " " else letter, letter))
                 while not (page.asked.answer and page.asked.answer.question.text == text.strip()):
-                    await asyncio.sleep(0.0005)
+                    await asyncio.sleep(0.002)  # less would take time from what is measured
                 page.call_after_refresh(painted.set)
                 await painted.wait()
                 if warm and letter != " ":
