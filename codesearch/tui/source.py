@@ -15,14 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from codesearch.cli.visible import visible_line
 from codesearch.types import Hit
 
 if TYPE_CHECKING:
-    from pygments.token import _TokenType
-
     from codesearch.settings import Settings
 
 BEFORE: Final = 400
@@ -187,11 +185,11 @@ def _spans(lines: tuple[str, ...], language: str, stop: threading.Event | None =
 
 
 @cache
-def _class_of(token: _TokenType) -> str:
+def _class_of(token: Any) -> str:
     return next((name for kind, name in _classes() if token in kind), "")
 
 
-def _classes() -> Iterator[tuple[_TokenType, str]]:
+def _classes() -> Iterator[tuple[Any, str]]:
     from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String
 
     yield Comment, "comment"
