@@ -406,7 +406,8 @@ def tui(
 
 def _interactive() -> bool:
     """Tell whether somebody types, and sees what is drawn on a screen."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "", None)
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and os.environ.get("TERM") not in ("dumb", "", None)
 
 
 @app.command()

@@ -531,10 +531,11 @@ class SearchScreen(Screen[None]):
         """Adapt the retriever, or stop that."""
         if self._app.session.adapting:
             self._app.session.stop_adapting()
+            self.status.adapting, self.status.curve = "adapting: stopping", []
         else:
             self._app.session.adapt()
             self.status.adapting = "adapting: starting"
-            self._say_status()
+        self._say_status()
 
     # What is done with hits
 

@@ -95,6 +95,8 @@ class Session:
         with self._wake:
             self._closing = True
             self._wake.notify()
+        if self._adapting:
+            self._adapting.wait()
         if self._worker.is_alive():
             self._worker.join(_FAREWELL)
 
@@ -112,6 +114,7 @@ class Session:
         from codesearch.workspace import Workspace
 
         try:
+            training.allow_processes()
             with Workspace.open(self.root, self.settings) as workspace:
                 usable = workspace.usable()
                 self._tell(Opened(usable))

@@ -62,6 +62,8 @@ class Status:
         self.sure = told.confidence
 
     def _train(self, event: events.Event) -> None:
+        if self.adapting.endswith("stopping"):
+            return
         match event:
             case events.Adapting(stage=stage):
                 self.adapting = f"adapting: {visible(stage)}"

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing, redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,18 @@ _PATIENCE: Final = 5.0
 """Seconds that a cancelled training has to clean up after itself; what it leaves then, the next one removes."""
 
 
+def allow_processes() -> None:
+    """Make sure that processes can be started, here and wherever indexing does.
+
+    Python hands standard error to the process that tracks its resources, and Textual's stand-in for it is no file; so
+    the tracker is started with the real one.
+    """
+    from multiprocessing import resource_tracker
+
+    with redirect_stderr(sys.__stderr__):
+        resource_tracker.ensure_running()
+
+
 class Training:
     """A training under way."""
 
@@ -41,10 +53,12 @@ class Training:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give it up; returns when nothing of it is left."""
+        """Give it up; `Adapted` says when nothing of it is left."""
         self._stopped.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_PATIENCE + 1)
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self._thread.join(_PATIENCE + 1)
 
     def _follow(self) -> None:
         last = Adapted(None, "adapting was cancelled; nothing has changed")
@@ -53,6 +67,8 @@ class Training:
                 last = self._run() or last
             else:
                 last = Adapted(None, MISSING)
+        except Exception as error:
+            last = Adapted(None, f"adapting failed: {type(error).__name__}: {error}")
         finally:
             self.alive = False
             self._tell(last)
@@ -60,6 +76,7 @@ class Training:
     def _run(self) -> Adapted | None:
         import multiprocessing
 
+        allow_processes()
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         child = context.Process(target=_train, args=(theirs, self._root, self._settings), name="adapting")
