@@ -70,7 +70,7 @@ class Palette:
                 "border": self.line,
                 "border-blurred": self.line,
                 "block-cursor-foreground": self.text,
-                "block-cursor-background": self.raised,
+                "block-cursor-background": self.line,
                 "block-cursor-text-style": "reverse" if self.plain else "bold",
                 "input-cursor-text-style": "reverse",
                 "scrollbar": self.line,

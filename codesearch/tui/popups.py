@@ -32,7 +32,9 @@ Popup OptionList {
 }
 Popup OptionList > .option-list--option-highlighted { background: $rule; text-style: none; }
 Popup OptionList:ansi > .option-list--option-highlighted { text-style: reverse; }
-Popup Input { background: $panel; border: none; padding: 0; height: 1; }
+Popup OptionList:focus { border: none; background-tint: transparent; }
+Popup Input { background: $panel; border: none; padding: 0; height: 1; margin-bottom: 1; }
+Popup Input:focus { border: none; background-tint: transparent; }
 Popup VerticalScroll { height: auto; max-height: 100%; background: $panel; scrollbar-size: 1 1; }
 Popup.wide > Vertical { width: 76; max-height: 100%; padding: 0 2; }
 Popup.wide .title, Popup.wide .foot { margin: 0; }

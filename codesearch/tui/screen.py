@@ -27,7 +27,7 @@ from codesearch.tui.look import palette
 from codesearch.tui.popups import Choice, Earlier, Help, Typed
 from codesearch.tui.preview import Preview
 from codesearch.tui.session import explain
-from codesearch.tui.source import Page
+from codesearch.tui.source import NAME, Page
 from codesearch.tui.status import Status
 from codesearch.tui.words import KINDS, Adapted, Answered, Indexed, Only, Question, Refused, Related, Told
 from codesearch.types import Hit, Kind, Stale
@@ -41,6 +41,8 @@ _RESTED: Final = 2.0
 """Seconds after which a question that stands is one that was meant, and is remembered."""
 _SETTLE: Final = 2.0
 """Seconds between two refreshes that changed files bring about."""
+_TURN: Final = 0.25
+"""Seconds between two pictures of the wheel that turns while the index is busy."""
 WIDE: Final = 100
 """Columns from which on list and file stand side by side."""
 _TITLES: Final = {
@@ -238,6 +240,12 @@ class SearchScreen(Screen[None]):
         self.query_one(Input).focus()
         self._say_status()
         self._say_hints()
+        self.set_interval(_TURN, self._turn)
+
+    def _turn(self) -> None:
+        if self.status.busy:
+            self.status.turn += 1
+            self._say_status()
 
     @on(events.Resize)
     def _resized(self, event: events.Resize) -> None:
@@ -271,6 +279,8 @@ class SearchScreen(Screen[None]):
         text = self.query_one(Input).value.strip()
         if text:
             self._app.session.ask(Question(self.asked.number, text, self.asked.only))
+            if not self.status.ready:
+                self._say_nothing()
             return
         self.asked.shown, self.asked.answer = self.asked.number, None
         self.status.answer, self.status.sure = "", None
@@ -320,7 +330,7 @@ class SearchScreen(Screen[None]):
             return
         shown = answer.hits if answer.enough or self.asked.nearest else ()
         self.views.clear()
-        self._show(_View(shown, answer.question.text), selected)
+        self._show(_View(shown, answer.question.text.lstrip(NAME)), selected)
 
     def _show(self, view: _View, selected: str = "") -> None:
         self.view = view
@@ -335,7 +345,9 @@ class SearchScreen(Screen[None]):
     def _say_nothing(self) -> None:
         answer, said = self.asked.answer, self.query_one("#said", Static)
         text = ""
-        if answer and not answer.enough and not self.asked.nearest and not self.view.subject:
+        if not self.status.ready and self.query_one(Input).value.strip():
+            text = "the index is being built\n\nthe answer comes as soon as it is there"
+        elif answer and not answer.enough and not self.asked.nearest and not self.view.subject:
             text = "nothing here seems to answer that"
             if answer.hits:
                 text += f"\n\nconfidence {answer.confidence:.2f}\nF8 shows what is nearest"
@@ -354,7 +366,8 @@ class SearchScreen(Screen[None]):
             self.query_one(Preview).show(None)
         else:
             colors = palette(self.app)
-            place = f"{visible(hit.path)}:{hit.span.start_line}-{hit.span.end_line}"
+            first, last = hit.span.start_line, hit.span.end_line
+            place = f"{visible(hit.path)}:{first}-{last}" if last > first else f"{visible(hit.path)}:{first}"
             said = Text.assemble((place, colors.style("bold @text")), ("  ", ""), no_wrap=True, overflow="ellipsis")
             said.append(visible(hit.symbol), colors.style("@dim"))
             if hit.copies:
@@ -510,7 +523,8 @@ class SearchScreen(Screen[None]):
         rows: list[Row] = []
         for relation, hits in found.groups:
             rows += [Heading(_TITLES.get(relation, relation)), *hits]
-        self._show(_View(tuple(rows), found.subject.symbol.rpartition(".")[2], found.subject))
+        name = found.subject.symbol.rpartition(".")[2]
+        self._show(_View(tuple(rows), f"{NAME}{name}" if name else "", found.subject))
 
     def action_explain(self) -> None:
         """Show the sum that the score is, or hide it."""

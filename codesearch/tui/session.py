@@ -119,10 +119,18 @@ class Session:
                 usable = workspace.usable()
                 self._tell(Opened(usable))
                 self._index(workspace)
+                self._warm(workspace)
                 while self._serve(workspace, wait=True):
                     pass
         except Exception as error:  # the interface ends with it, and the edge of the program shows it
             self._tell(Broken(error))
+
+    def _warm(self, workspace: Workspace) -> None:
+        """Load what the first question would wait for (0.3 s), if nobody asks yet."""
+        with self._wake:
+            asked = self._question is not None or self._closing
+        if not asked and workspace.usable():
+            workspace.ask("warm up", 1, min_score=0, refresh=False)
 
     def _serve(self, workspace: Workspace, *, wait: bool) -> bool:
         """Meet one request, waiting for it if need be; return whether there was one. Questions come first."""

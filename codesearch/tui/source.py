@@ -8,6 +8,7 @@ Characters that steer terminals are made visible before anything else, and nothi
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ _RESTED: Final = 0.2
 """Seconds without another request after which the others come."""
 WIDEST: Final = 400
 """Characters of a line; as in `snippet`."""
+NAME: Final = "="
+"""Before what is marked as a whole."""
 _TAB: Final = 4
 _KEPT: Final = 32
 """Files whose lines are remembered; one looks back and forth."""
@@ -47,6 +50,7 @@ class Page:
 
     hit: Hit
     query: str
+    """What is marked: its terms, or, with `=` in front, that very name."""
     start_line: int
     lines: tuple[str, ...]
     spans: tuple[Spans, ...]
@@ -148,6 +152,12 @@ class Reader:
 def _marks(lines: tuple[str, ...], first: int, query: str) -> dict[int, tuple[tuple[int, int], ...]]:
     from codesearch.snippet import snippet
 
+    if query.startswith(NAME):
+        name = re.compile(rf"(?<!\w){re.escape(query.removeprefix(NAME))}(?!\w)")
+        spans = {
+            number: tuple(match.span() for match in name.finditer(line)) for number, line in enumerate(lines, first)
+        }
+        return {number: where for number, where in spans.items() if where}
     found: dict[int, list[tuple[int, int]]] = {}
     for mark in snippet("\n".join(lines), first, query, max(1, len(lines))).marks if query else ():
         found.setdefault(mark.line, []).append((mark.start, mark.end))

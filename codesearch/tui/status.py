@@ -15,6 +15,7 @@ from codesearch.tui.words import Adapted, Adapting, Answered, Indexed, Opened, T
 from codesearch.types import Stale
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_WHEEL: Final = "◐◓◑◒"
 _POINTS: Final = 16
 """Points of a curve; one a cell."""
 
@@ -26,6 +27,10 @@ class Status:
     index: str = "opening"
     busy: bool = True
     """Whether the index is being brought up to date."""
+    size: int = 0
+    """Bytes that are to be indexed."""
+    turn: int = 0
+    """Which picture of the wheel is shown while it is busy."""
     ready: bool = False
     """Whether it can answer."""
     state: Stale = Stale.MISSING
@@ -40,10 +45,12 @@ class Status:
         match told:
             case Opened(usable):
                 self.ready = usable
-                self.index = "checking files" if usable else "no index yet: building it"
+                self.index = "looking for changed files" if usable else "no index yet: building it"
             case Working(event):
                 self.busy = True
-                self.index = _indexing(event) or self.index
+                if isinstance(event, events.Planned):
+                    self.size = event.bytes
+                self.index = _indexing(event, self.size) or self.index
             case Indexed(state=state, chunks=chunks):
                 self.busy, self.state, self.chunks = False, state, chunks
                 self.ready = state is not Stale.MISSING
@@ -79,7 +86,7 @@ class Status:
 
     def line(self, width: int, colors: Palette) -> Text:
         """Return it on WIDTH cells; what the answer took gives way first."""
-        dot = "◌" if self.busy else "●"
+        dot = _WHEEL[self.turn % len(_WHEEL)] if self.busy else "●"
         dot_style = "@warning" if not self.busy and self.state is not Stale.FRESH else "@accent"
         left = Text.assemble((f" {dot} ", colors.style(dot_style)), (self.index, colors.style("@dim")))
         if self.adapting:
@@ -101,14 +108,15 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / (high - low) * 7) if high > low else 0] for value in shown)
 
 
-def _indexing(event: events.Event) -> str:
+def _indexing(event: events.Event, size: int) -> str:
     match event:
         case events.Scanning(files=files):
             return f"looking at {files:,} files"
         case events.Planned(files=files, removed=removed) if files or removed:
             return f"indexing {files:,} files"
-        case events.Progress(files=files, chunks=chunks):
-            return f"indexing: {files:,} files, {chunks:,} chunks"
+        case events.Progress(files=files, chunks=chunks, bytes=done):
+            share = f"{done / size:.0%}, " if size else ""
+            return f"indexing: {share}{files:,} files, {chunks:,} chunks"
         case events.Compacting():
             return "compacting"
         case events.Warned(message=message):

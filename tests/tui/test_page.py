@@ -205,6 +205,7 @@ def test_the_index_is_built_at_the_start_while_one_types(tmp_path: Path) -> None
     async def drive(at: Driven) -> None:
         at.page.query_one(Input).value = QUESTION
         await at.until(lambda: seen.append(at.page.status.index) or at.places)
+        assert "being built" not in at.text
         assert at.places[0] == "shop/retry.py:10"
         await at.ready()
         assert "fresh" in at.text
