@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
-from multiprocessing.context import SpawnContext
 from typing import Final
 
 from codesearch.chunk import CHUNKER_VERSION, chunk, decode
 from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
+from codesearch.processes import spawning
 from codesearch.settings import Settings
 from codesearch.text import TEXT_VERSION, content_hash, document, joined, terms, told_last
 from codesearch.types import Row
@@ -210,17 +210,6 @@ def _cores() -> int:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, spawning(), initializer=_start)
-
-
-def spawning() -> SpawnContext:
-    """Return how worker processes are begun.
-
-    Python looks for modules in the working directory first when it is started with -c, as it is for a worker. One does
-    stand in a stranger's repository, and a folder there called `multiprocessing` would be run; so this tells Python not
-    to. The variable stays, as workers, and the process that tracks what they share, may be begun at any time.
-    """
-    os.environ["PYTHONSAFEPATH"] = "1"
-    return multiprocessing.get_context("spawn")
 
 
 def _start() -> None:

@@ -92,12 +92,14 @@ class Filter:
     """Names as the index has them."""
     paths: tuple[str, ...] = ()
     """Files, or folders with all in them, relative to the root; empty names, as of the root itself, let all."""
+    kinds: frozenset[str] = frozenset()
+    """Kinds of chunks, which are left out one by one, not by the file."""
     tests: bool = True
-    """Whether tests may answer."""
+    """Whether files that test may answer."""
 
     def mask(self, mirror: Mirror) -> NDArray[np.bool_] | None:
         """Return which chunks of MIRROR may answer, shape (n,), or None for all; raise UsageError for a bad pattern."""
-        if not (self.globs or self.languages or self.paths) and self.tests:
+        if self == Filter():
             return None
         fits = np.ones(len(mirror.paths), np.bool_)
         if self.globs:
@@ -112,6 +114,8 @@ class Filter:
         allowed: NDArray[np.bool_] = fits[mirror.path_of]
         if self.languages:
             allowed = allowed & np.isin(mirror.languages, list(self.languages))
+        if self.kinds:
+            allowed = allowed & np.isin(mirror.kinds, list(self.kinds))
         return allowed
 
 
@@ -130,6 +134,8 @@ def search(
     evidence = evidence_for(snapshot, question, mode, only)
     weights = _weights(mode, snapshot.encoder.adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
+    if only and only.kinds:  # evidence is of whole files
+        speaks &= np.isin(snapshot.mirror.kinds[evidence.positions], list(only.kinds))
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[Hit] = []
     shown: list[int] = []

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from codesearch.chunk import chunk, decode
 from codesearch.files import Skip, read, scan
-from codesearch.prepare import spawning
+from codesearch.processes import spawning
 from codesearch.settings import Settings
 from codesearch.text import words
 from codesearch.types import Chunk, Kind

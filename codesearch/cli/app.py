@@ -159,7 +159,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # who started this may have chosen otherwise
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        # Alone, where there is somebody to type, it is the interface; elsewhere its help.
+        app(["tui"] if len(sys.argv) == 1 and _interactive() else None)
     except Exception:
         # Python's own exit code for this, 1, would say "nothing found".
         traceback.print_exc()
@@ -489,6 +490,32 @@ def related(
                 sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], workspace.lines))
     if not any(found.values()):
         raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command()
+def tui(
+    root: Root = Path(),
+    index_dir: IndexDir = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Search while you type, with the code beside; what `codesearch` alone does on a terminal. F1 shows the keys."""
+    if not _interactive():
+        raise UsageError('this needs a terminal. In a pipe, use `codesearch ask "…"`.')
+    given = _config(root, hidden, no_ignore, max_filesize)
+    with _open(root, index_dir, given) as workspace:
+        searched, settings = workspace.root, workspace.settings
+    from codesearch.tui import run
+
+    if code := run(searched, settings, given["editor"]):
+        raise typer.Exit(code)
+
+
+def _interactive() -> bool:
+    """Tell whether somebody types, and sees what is drawn on a screen."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and here().environ.get("TERM") not in ("dumb", "", None)
 
 
 @app.command()

@@ -71,7 +71,7 @@ def only(
         return None
     named = (name.lower() for name in languages)
     known = frozenset(language_of(f"file.{name}", b"") or name for name in named)
-    return Filter(tuple(globs), known, paths, tests)
+    return Filter(tuple(globs), known, paths, tests=tests)
 
 
 def questions(batch: str) -> Iterator[str]:
