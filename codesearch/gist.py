@@ -72,8 +72,11 @@ def _from_name(hit: Hit) -> Hit:
 def _surely(subject: Hit, other: Hit, *, test: bool = False) -> bool:
     """Tell whether OTHER, which says the name of SUBJECT, means it: what else is called so is not known here.
 
-    It calls it, and where SUBJECT belongs to something, that is said too, or both are in one file.
+    It calls it and is not itself called so, and where SUBJECT belongs to something, that is said too, or both are in
+    one file.
     """
+    if other.symbol.rpartition(".")[2] == subject.symbol.rpartition(".")[2]:
+        return False
     reasons = {name for name, _ in other.reasons}
     owned = "." in subject.symbol
     near = {_OWNER, _HERE} | ({_NAMED} if test else set())

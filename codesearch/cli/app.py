@@ -126,7 +126,7 @@ Root = Annotated[Path, typer.Option("--root", help="The folder to search.", meta
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 IndexDir = Annotated[
     Path | None,
-    typer.Option(help="Keep the index in this folder, not in <ROOT>/.codesearch.", metavar="FOLDER"),
+    typer.Option(help="Keep the index in this folder, not in ROOT/.codesearch.", metavar="FOLDER"),
 ]
 Hidden = Annotated[
     bool | None, typer.Option("--hidden/--no-hidden", help="Also index hidden files and folders.", show_default=False)
@@ -182,9 +182,12 @@ def _codesearch(
     """Search your own code by what it does, on your own machine."""
 
 
-@app.command(epilog=_examples("codesearch index", "codesearch index ~/src/flask --budget 10m"))
+@app.command(
+    short_help="Index a folder, and adapt the retriever to it.",
+    epilog=_examples("codesearch index", "codesearch index ~/src/flask --budget 10m"),
+)
 def index(
-    root: Annotated[Path, typer.Argument(help="The folder to index.", metavar="[ROOT]")] = Path(),
+    root: Annotated[Path, typer.Argument(help="The folder to index.", metavar="ROOT")] = Path(),
     no_train: Annotated[
         bool | None,
         typer.Option("--no-train/--train", help="Do not adapt the retriever to this folder.", show_default=False),
@@ -224,9 +227,9 @@ def index(
             errors.print(why_not, style="dim", soft_wrap=True)
 
 
-@app.command()
+@app.command(short_help="Adapt the retriever to a folder now.")
 def train(
-    root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="[ROOT]")] = Path(),
+    root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="ROOT")] = Path(),
     budget: Budget = "",
     objective: Annotated[
         Objectives, typer.Option(help="What is minimised; `revela` is the paper's method and nothing else.")
@@ -262,7 +265,7 @@ def train(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command("eval")
+@app.command("eval", short_help="Measure the retriever on your own code.")
 def evaluate(
     root: Root = Path(),
     model: Annotated[
@@ -304,13 +307,14 @@ def evaluate(
 
 
 @app.command(
+    short_help="Ask a folder a question.",
     epilog=_examples(
         'codesearch ask "where do we back off before a retry?"',
         'codesearch ask "parse dates" src/ -t py --no-tests -n 5',
         "codesearch ask Cart.total --json",
         'vim -q <(codesearch ask "open a socket" --vimgrep)',
         'codesearch ask "how is a session kept alive" --max-tokens 2000',
-    )
+    ),
 )
 def ask(
     question: Annotated[
@@ -451,7 +455,7 @@ def ask(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(short_help="Show tests, documentation and callers of a line.")
 def related(
     place: Annotated[str, typer.Argument(help="A line of a file.", metavar="PATH:LINE", show_default=False)],
     root: Root = Path(),
@@ -492,7 +496,7 @@ def related(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(short_help="Search while you type, with the code beside.")
 def tui(
     root: Root = Path(),
     index_dir: IndexDir = None,
@@ -518,7 +522,7 @@ def _interactive() -> bool:
     return all(stream.isatty() for stream in streams) and here().environ.get("TERM") not in ("dumb", "", None)
 
 
-@app.command()
+@app.command(short_help="Say what is indexed, and whether it is up to date.")
 def status(
     root: Root = Path(),
     as_json: Json = False,
@@ -535,7 +539,7 @@ def status(
     print(report.status_json(said) if as_json else "\n".join(report.status_lines(said)))
 
 
-@app.command()
+@app.command(short_help="Say why a file is or is not indexed.")
 def inspect(
     path: Annotated[Path, typer.Argument(help="A file.", show_default=False)],
     root: Root = Path(),
@@ -556,7 +560,7 @@ def inspect(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(short_help="Answer from a process that stays.")
 def serve(
     root: Root = Path(),
     stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
@@ -584,7 +588,7 @@ def serve(
     serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
 
 
-@app.command("config")
+@app.command("config", short_help="Show what is set, and by what.")
 def show_config(
     root: Root = Path(),
     origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
@@ -605,7 +609,7 @@ def show_config(
     print(f"# your own file: {visible(str(config.user_file()))}", file=sys.stderr)
 
 
-@app.command()
+@app.command(short_help="List the types of files.")
 def types() -> None:
     """List the types of files that --type and --type-not know."""
     from codesearch.filetypes import TYPES
@@ -614,7 +618,7 @@ def types() -> None:
         print(f"{name}: {', '.join(globs)}")
 
 
-@app.command("list")
+@app.command("list", short_help="List the folders that have an index.")
 def list_indexes(as_json: Json = False) -> None:
     """List the folders that have an index. Exits with 1 if none has."""
     import json
@@ -632,9 +636,12 @@ def list_indexes(as_json: Json = False) -> None:
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command(epilog=_examples("codesearch clear", "codesearch clear ~/src/flask --yes", "codesearch clear --gone"))
+@app.command(
+    short_help="Remove a folder's index.",
+    epilog=_examples("codesearch clear", "codesearch clear ~/src/flask --yes", "codesearch clear --gone"),
+)
 def clear(
-    root: Annotated[Path, typer.Argument(help="The folder whose index is to go.", metavar="[ROOT]")] = Path(),
+    root: Annotated[Path, typer.Argument(help="The folder whose index is to go.", metavar="ROOT")] = Path(),
     gone: Annotated[bool, typer.Option("--gone", help="Of all folders that are no longer there.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
     index_dir: IndexDir = None,
@@ -663,7 +670,7 @@ def clear(
         _complain(f"removed {folder} ({size / 1e6:,.1f} MB)")
 
 
-@app.command()
+@app.command(short_help="Try every part, and say what to do.")
 def doctor(root: Root = Path(), as_json: Json = False, index_dir: IndexDir = None) -> None:
     """Try every part: model, grammars, store, git, training, permissions, index; say what to do about what fails.
 
