@@ -120,6 +120,7 @@ app = typer.Typer(
     name="codesearch",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Rich boxes around help cost 100 ms
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
