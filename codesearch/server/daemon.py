@@ -277,7 +277,6 @@ class Daemon:
             raise ProtocolError("a wrong token")
         line = Line(connection)
         line.send(protocol.ALIVE)
-        self._last = time.monotonic()
         match request.get("do"):
             case protocol.STOP:
                 self._stop.set()
@@ -292,6 +291,7 @@ class Daemon:
         if request["code"] != self._code:
             line.send(protocol.DECLINE, protocol.OTHER_CODE.encode())
             return
+        self._last = time.monotonic()
         with self._changing:
             self._lines.add(line)
         try:

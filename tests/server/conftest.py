@@ -86,7 +86,7 @@ class Server:
             process.wait(10)
 
     @staticmethod
-    def wait(true: Callable[[], bool], seconds: float = 30) -> None:
+    def wait(true: Callable[[], bool], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < deadline, "in vain"
@@ -113,7 +113,7 @@ def processes(root: Path) -> list[int]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(
     tmp_path_factory: pytest.TempPathFactory,
     codesearch: Command,  # noqa: F811
@@ -144,9 +144,9 @@ def fresh(
         server.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cart(served: Server) -> str:
-    """What the question `cart` prints."""
-    done = served.ask("cart", "--no-server")
+    """What the question `cart` prints, with a server and without."""
+    done = served.ask("cart")
     assert done.returncode == 0
     return done.stdout
