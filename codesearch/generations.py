@@ -36,6 +36,10 @@ _NAME: Final = re.compile(r"gen-([1-9][0-9]{0,9})")
 _IGNORE: Final = ".gitignore"
 _DOOMED: Final = "old-"
 """Prefix of a generation that is being removed; a removal that was cut short is finished by the next."""
+_OURS: Final = re.compile(
+    r"CURRENT(\.new)?|(old-)?gen-\d+|adaptation\.json(\.\w+)?|model-\w+|work-.*|training|lock|log|\.gitignore"
+)
+"""Names of what `paths` describes."""
 _TRIES: Final = 10
 """Switches that may happen while one reader opens; each takes an index run, so that even two are unheard of."""
 
@@ -168,6 +172,36 @@ def sweep(layout: Layout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def clear(layout: Layout, patience: float) -> int:
+    """Remove the index in LAYOUT's folder, with all it has learnt, and nothing else; return its bytes.
+
+    The folder goes too, unless something else lies in it. A reader that is still answering keeps its open files.
+
+    Raises:
+        IndexBusyError: another process is writing it.
+        StorageError: that is not allowed.
+        UsageError: there is no index.
+    """
+    if layout.folder.is_symlink() or not layout.lock.is_file():
+        raise UsageError(f"there is no index in {layout.folder}.")
+    removed = 0
+    with writing(layout, patience), explained(layout.folder):
+        layout.current.unlink(missing_ok=True)  # first, so that nobody begins to read what is going
+        for entry in layout.folder.iterdir():
+            if not _OURS.fullmatch(entry.name) or entry.name == layout.lock.name:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                removed += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file() and not f.is_symlink())
+                shutil.rmtree(entry)
+            else:
+                removed += entry.lstat().st_size
+                entry.unlink()
+    with suppress(OSError):
+        layout.lock.unlink()
+        layout.folder.rmdir()
+    return removed
+
+
 def identity(generation: Generation) -> tuple[int, int]:
     """Return what tells GENERATION from another of its name: an index may be removed, and built again from `gen-1`."""
     try:
@@ -182,10 +216,14 @@ class Hold:
 
     __slots__ = ("_descriptor", "generation")
 
-    def __init__(self, layout: Layout) -> None:
-        """Hold the generation that answers; raise IndexFormatError where there is none."""
+    def __init__(self, layout: Layout, unfinished: Generation | None = None) -> None:
+        """Hold the generation that answers, or, while there is none, the UNFINISHED one.
+
+        Raises:
+            IndexFormatError: there is neither.
+        """
         for _ in range(_TRIES):
-            generation = current(layout)
+            generation = current(layout) or unfinished
             if generation is None:
                 break
             self.generation = generation
@@ -196,7 +234,7 @@ class Hold:
             try:
                 if fcntl:
                     fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                if current(layout) == generation:
+                if (current(layout) or unfinished) == generation:
                     return
             except BlockingIOError:
                 pass  # it is being removed

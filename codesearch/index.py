@@ -62,6 +62,7 @@ class _Plan:
     tasks: list[Task] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     unchanged: int = 0
+    unchanged_bytes: int = 0
     skipped: int = 0
     young: int = 0
     """Files dated at or after this may still change and keep their date (nanoseconds)."""
@@ -191,6 +192,8 @@ def update(
             raise _nothing(root)
         yield Planned(len(plan.tasks), len(plan.removed), plan.unchanged, plan.size)
         manifest.record(**_identity(root))  # known again when it is moved once more
+        if not in_place:
+            manifest.record(planned=plan.unchanged_bytes + plan.size)
 
         writer = stack.enter_context(closing(_Writer(generation, manifest, bundle, encoder, plan.young)))
         if older:
@@ -245,15 +248,8 @@ def _done(manifest: Manifest, plan: _Plan, writer: _Writer | None, started: floa
 
 def _begin(root: Path, layout: Layout, bundle: Bundle, *, resume: bool) -> Generation:
     """Return the generation to build: one that was begun with the same rules and model, or a new one."""
-    if resume:
-        for generation in generations.half_built(layout):
-            try:
-                with Manifest(generation.manifest) as manifest:
-                    facts = manifest.facts()
-            except CodesearchError:
-                continue
-            if _same_root(root, facts) and (facts["rules"], facts["model"]) == (RULES, bundle.fingerprint):
-                return generation
+    if resume and (half := begun(root, layout, bundle)):
+        return half
     generation = generations.create(layout)
     with generations.explained(layout.folder):
         generation.model.mkdir()
@@ -262,6 +258,30 @@ def _begin(root: Path, layout: Layout, bundle: Bundle, *, resume: bool) -> Gener
     with Manifest(generation.manifest, create=True) as manifest:
         manifest.record(rules=RULES, model=bundle.fingerprint, **_identity(root))
     return generation
+
+
+def begun(root: Path, layout: Layout, bundle: Bundle) -> Generation | None:
+    """Return the generation that is being built, or was begun and not finished, by these rules with this model."""
+    if not layout.folder.is_dir():
+        return None
+    for generation in generations.half_built(layout):
+        try:
+            with Manifest(generation.manifest) as manifest:
+                facts = manifest.facts()
+        except CodesearchError:
+            continue
+        if _same_root(root, facts) and (facts.get("rules"), facts.get("model")) == (RULES, bundle.fingerprint):
+            return generation
+    return None
+
+
+def share_built(generation: Generation) -> float:
+    """Return how much of the files, by bytes, can be searched in a GENERATION that is being built; 0 if nothing."""
+    with Manifest(generation.manifest) as manifest:
+        planned = manifest.get("planned") or 0
+        if not manifest.store_version or not planned:
+            return 0.0
+        return min(1.0, manifest.bytes() / planned)
 
 
 def _identity(root: Path) -> dict[str, Any]:
@@ -307,6 +327,7 @@ def _compare(
             yield Skipped(row.path, row.skipped)
         else:
             plan.unchanged += 1
+            plan.unchanged_bytes += entry.size
     plan.removed = sorted(gone)
     yield Scanning(seen)
     return plan

@@ -259,6 +259,11 @@ class Manifest:
 
     # Statistics.
 
+    def bytes(self) -> int:
+        """Return the size of all files."""
+        with explained(self._folder):
+            return int(self._db.execute("SELECT TOTAL(size) FROM files").fetchone()[0])
+
     def totals(self) -> Totals:
         """Return the size of the corpus."""
         query = (

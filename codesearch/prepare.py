@@ -24,6 +24,7 @@ from typing import Final
 from codesearch.chunk import CHUNKER_VERSION, chunk, decode
 from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
+from codesearch.processes import spawning
 from codesearch.settings import Settings
 from codesearch.text import TEXT_VERSION, content_hash, document, joined, terms, told_last
 from codesearch.types import Row
@@ -208,7 +209,7 @@ def _cores() -> int:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
+    return ProcessPoolExecutor(workers, spawning(), initializer=_start)
 
 
 def _start() -> None:

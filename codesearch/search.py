@@ -27,6 +27,7 @@ from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
 from codesearch.question import Question
 from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, Weight, page, reasons, totals
+from codesearch.roles import Role, roles
 from codesearch.settings import Settings
 from codesearch.types import Encoder, Hit, Kind, Row
 
@@ -89,19 +90,32 @@ class Filter:
     """Patterns as in .gitignore, relative to the root: a path must match one of them and none that begins with `!`."""
     languages: frozenset[str] = frozenset()
     """Names as the index has them."""
+    paths: tuple[str, ...] = ()
+    """Files, or folders with all in them, relative to the root; empty names, as of the root itself, let all."""
+    kinds: frozenset[str] = frozenset()
+    """Kinds of chunks, which are left out one by one, not by the file."""
+    tests: bool = True
+    """Whether files that test may answer."""
 
     def mask(self, mirror: Mirror) -> NDArray[np.bool_] | None:
         """Return which chunks of MIRROR may answer, shape (n,), or None for all; raise UsageError for a bad pattern."""
-        if not (self.globs or self.languages):
+        if self == Filter():
             return None
-        allowed = np.ones(len(mirror), np.bool_)
+        fits = np.ones(len(mirror.paths), np.bool_)
         if self.globs:
             wanted = _spec([glob for glob in self.globs if not glob.startswith("!")])
             unwanted = _spec([glob[1:] for glob in self.globs if glob.startswith("!")])
-            fits = [(not len(wanted) or wanted.match_file(p)) and not unwanted.match_file(p) for p in mirror.paths]
-            allowed &= np.array(fits, np.bool_)[mirror.path_of]
+            fits &= [(not len(wanted) or wanted.match_file(p)) and not unwanted.match_file(p) for p in mirror.paths]
+        if self.paths:
+            below = tuple(f"{path}/" if path else "" for path in self.paths)
+            fits &= [p in self.paths or p.startswith(below) for p in mirror.paths]
+        if not self.tests:
+            fits &= [Role.TEST not in roles(p) for p in mirror.paths]
+        allowed: NDArray[np.bool_] = fits[mirror.path_of]
         if self.languages:
-            allowed &= np.isin(mirror.languages, list(self.languages))
+            allowed = allowed & np.isin(mirror.languages, list(self.languages))
+        if self.kinds:
+            allowed = allowed & np.isin(mirror.kinds, list(self.kinds))
         return allowed
 
 
@@ -120,6 +134,8 @@ def search(
     evidence = evidence_for(snapshot, question, mode, only)
     weights = _weights(mode, snapshot.encoder.adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
+    if only and only.kinds:  # evidence is of whole files
+        speaks &= np.isin(snapshot.mirror.kinds[evidence.positions], list(only.kinds))
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[Hit] = []
     shown: list[int] = []
@@ -142,7 +158,7 @@ def _weights(mode: Mode, adapted: bool) -> tuple[Mapping[str, Weight], Mapping[s
     """Return what evidence of chunks and of files is worth; without vectors theirs is nothing anyway."""
     if mode is Mode.DENSE:
         return {"nearest": CHUNK["nearest"]}, {}
-    return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted and mode is Mode.FUSED else (CHUNK, FILE)
+    return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted else (CHUNK, FILE)
 
 
 def _copied(snapshot: Snapshot, position: int, shown: list[int]) -> int | None:

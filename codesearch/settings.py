@@ -1,13 +1,11 @@
 """What a person can set: one value for the whole program, each field explained in the user's words.
 
-What is typed or set in the environment becomes a `Settings` once, at the edge; everything below is handed one.
+What is typed or set elsewhere becomes a `Settings` once, at the edge (`config`); everything below is handed one.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,25 +35,6 @@ class Settings:
     index_dir: Path | None = None
     """Keep the index in this folder instead of `<ROOT>/.codesearch`."""
 
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Return the defaults as changed by `CODESEARCH_MAX_FILESIZE`, `CODESEARCH_HIDDEN` and `CODESEARCH_NO_IGNORE`.
-
-        The place of the index is not among them: one folder for every ROOT would mix them up. `CODESEARCH_HOME` names
-        the parent of all indexes (`paths.index_folder`).
-
-        Raises:
-            UsageError: a variable's value makes no sense.
-        """
-        environ = os.environ if environ is None else environ
-        default = cls()
-        size = environ.get("CODESEARCH_MAX_FILESIZE", "")
-        return cls(
-            max_filesize=parse_size(size, "CODESEARCH_MAX_FILESIZE") if size.strip() else default.max_filesize,
-            hidden=_flag(environ, "CODESEARCH_HIDDEN", default.hidden),
-            no_ignore=_flag(environ, "CODESEARCH_NO_IGNORE", default.no_ignore),
-        )
-
 
 def parse_size(text: str, name: str) -> int:
     """Return the bytes that TEXT means: `500000`, `500k`, `1MB`, `2 G`; NAME is what the error calls it.
@@ -83,13 +62,15 @@ def parse_duration(text: str, name: str) -> float:
     return seconds
 
 
-def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
-    value = environ.get(name)
-    if value is None:
-        return default
-    word = value.strip().lower()
+def parse_flag(text: str, name: str) -> bool:
+    """Return whether TEXT means yes: `1`, `true`, `yes`, `on`, or their contraries; NAME is what the error calls it.
+
+    Raises:
+        UsageError: TEXT means neither.
+    """
+    word = text.strip().lower()
     if word in _TRUE:
         return True
     if word in _FALSE:
         return False
-    raise UsageError(f"{name} is {value!r}: set it to 1 or 0")
+    raise UsageError(f"{name} is {text!r}: set it to 1 or 0")

@@ -407,6 +407,11 @@ class Mirror:
         return np.asarray(self.columns["language"].to_numpy(zero_copy_only=False))
 
     @cached_property
+    def kinds(self) -> NDArray[np.object_]:
+        """Shape (n,): kind of each chunk."""
+        return np.asarray(self.columns["kind"].to_numpy(zero_copy_only=False))
+
+    @cached_property
     def symbols(self) -> list[str]:
         """Qualified name of each chunk, empty for left-over code."""
         return list(self.columns["symbol"].to_pylist())

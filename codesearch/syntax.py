@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     import tree_sitter
 
 TIME_LIMIT: Final = 4.0
-"""Seconds of this thread's work on parsing a file; a file of 1 MB takes a third of one, what takes seconds is hostile.
-
-Not seconds of the clock: on a busy machine, or one that slept, a file would be cut in another way than usual."""
+"""Seconds of work on parsing a file; a file of 1 MB takes a third of a second, one that takes seconds is hostile. They
+are this thread's and not the clock's, by which a file would be cut in another way on a busy machine."""
 
 PART_CHARS: Final = 2000
 PART_LINES: Final = 60

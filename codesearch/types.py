@@ -6,9 +6,9 @@ Standard library only, and nothing here imports another room: every other module
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +136,8 @@ class Answer:
     hits: tuple[Hit, ...]
     confidence: float = 1.0
     """How sure it is that anything here answers the query, from 0 to 1; below what was asked for there are no hits."""
-    details: dict[str, Any] = field(default_factory=dict)
+    indexed: float = 1.0
+    """How much of the files was searched, by bytes; less than 1 while the first index is being built."""
 
 
 Role = Literal["query", "passage"]

@@ -21,11 +21,12 @@ from codesearch.adaptation import Adaptation
 from codesearch.errors import BundleError, IndexBusyError, IndexFormatError, RootError, StorageError, UsageError
 from codesearch.events import Event, Warned
 from codesearch.files import FileEntry, Skip, explain, is_ours, read
-from codesearch.paths import INDEX_FOLDER, Layout, base_bundle, index_folder, user_index_folder
+from codesearch.paths import INDEX_FOLDER, Generation, Layout, base_bundle, index_folder, user_index_folder
 from codesearch.settings import Settings
 from codesearch.types import Answer, Chunk, Hit, Stale
 
 if TYPE_CHECKING:
+    from codesearch.gist import Gist
     from codesearch.related import Relation
     from codesearch.search import Filter, Mode, Snapshot
     from codesearch.types import Encoder
@@ -148,6 +149,18 @@ class Workspace:
 
         return state(self.root, self.settings, self.layout, self.bundle)
 
+    def unfinished(self) -> float:
+        """Return how much of the first index can be searched while it is being built: a share, 0 for nothing yet."""
+        from codesearch.index import share_built
+
+        half = self._half()
+        return share_built(half) if half else 0.0
+
+    def _half(self) -> Generation | None:
+        from codesearch.index import begun
+
+        return begun(self.root, self.layout, self.bundle)
+
     def usable(self) -> bool:
         """Tell whether there is an index that can answer, fresh or not; looks at no file."""
         from codesearch.index import standing
@@ -186,12 +199,15 @@ class Workspace:
     def snapshot(self) -> Snapshot:
         """Return the index as it is now, open for reading; valid until the next call, or `close`.
 
+        While the first index is being built, it is what there is of it.
+
         Raises:
             IndexFormatError: there is no index, or it is damaged.
         """
         held = self._held
         if held is None or not held.current(self.layout):
-            self._held = _Held(self.root, self.layout, held)
+            half = self._half() if generations.current(self.layout) is None else None
+            self._held = _Held(self.root, self.layout, held, half)
             if held is not None:
                 held.close()
         assert self._held is not None
@@ -223,7 +239,9 @@ class Workspace:
         if sure < (ENOUGH if min_score is None else min_score):
             hits = []
         shown, same = with_text(snapshot, hits, self.settings)
-        return Answer(query, state if same else Stale.FILES, (time.perf_counter() - started) * 1000, shown, sure)
+        took = (time.perf_counter() - started) * 1000
+        indexed = self.unfinished() if generations.current(self.layout) is None else 1.0
+        return Answer(query, state if same else Stale.FILES, took, shown, sure, indexed)
 
     def related(
         self, path: str | Path, line: int, limit: int = 5, *, refresh: bool = True
@@ -239,6 +257,21 @@ class Workspace:
             self._refresh()
         found = explain(self.root, path, self.settings)
         return related(self.snapshot(), found.path, line, limit, self.settings)
+
+    def gist(self, answer: Answer) -> Gist | None:
+        """Return what is known of the best hit of ANSWER, just given, beside its place; None where it is not sure."""
+        from codesearch.gist import SURE, gist
+
+        if not answer.hits or answer.confidence < SURE:
+            return None
+        return gist(self.snapshot(), answer.hits[0], self.settings)
+
+    def lines(self, path: str) -> list[str]:
+        """Return the lines of the file at PATH, relative to the root, as it is now; none where it must not be read."""
+        from codesearch.chunk import decode
+
+        data = read(FileEntry(path, str(self.root), 0, 0), self.settings)
+        return decode(data).split("\n") if isinstance(data, bytes) else []
 
     def _refresh(self) -> Stale:
         try:
@@ -325,8 +358,8 @@ class Workspace:
 class _Held:
     """One version of one generation, open for reading and kept from being removed."""
 
-    def __init__(self, root: Path, layout: Layout, previous: _Held | None) -> None:
-        """Open the generation that answers, at the version that counts; take over what PREVIOUS has of it.
+    def __init__(self, root: Path, layout: Layout, previous: _Held | None, unfinished: Generation | None) -> None:
+        """Open the generation that answers, or the UNFINISHED one; take over what PREVIOUS has of it.
 
         Raises:
             IndexFormatError: there is none, or it is damaged.
@@ -337,8 +370,9 @@ class _Held:
         from codesearch.store import Mirror, Store
 
         with ExitStack() as stack:
-            hold = stack.enter_context(generations.Hold(layout))
+            hold = stack.enter_context(generations.Hold(layout, unfinished))
             self.generation = hold.generation
+            self._unfinished = unfinished
             self._identity = hold.identity
             before = previous.snapshot if previous and previous._identity == self._identity else None
             manifest = stack.enter_context(Manifest(self.generation.manifest))
@@ -366,7 +400,7 @@ class _Held:
     def current(self, layout: Layout) -> bool:
         """Tell whether this is still what answers."""
         return (
-            generations.current(layout) == self.generation
+            (generations.current(layout) or self._unfinished) == self.generation
             and generations.identity(self.generation) == self._identity
             and self.snapshot.manifest.store_version == self.snapshot.mirror.version
         )

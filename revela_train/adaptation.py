@@ -46,8 +46,8 @@ _A_CHUNK: Final = 0.006
 _MOST: Final = 180.0
 """Seconds of training: at least, more for each chunk, at most. 90 for 5,000 chunks."""
 _BUSY: Final = 3.0
-"""How many times as long it may take by the clock where other work has the processor: half of a training is not worth
-half of what the whole is, and who gave no budget does not wait for it."""
+"""How many times as long it may take by the clock where other work has the processor. Half of a training is not worth
+half of the whole, and whoever gave no budget is not waiting for it."""
 _FREE: Final = 1e12
 """An anchor that holds nothing back."""
 

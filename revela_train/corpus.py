@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from tokenizers import Tokenizer
 
 from codesearch.chunk import chunk, decode
 from codesearch.files import Skip, read, scan
+from codesearch.processes import spawning
 from codesearch.settings import Settings
 from codesearch.text import words
 from codesearch.types import Chunk, Kind
@@ -166,7 +166,7 @@ def extract(
     """
     out = work / "records"
     out.mkdir(parents=True, exist_ok=True)
-    spawn = get_context("spawn")
+    spawn = spawning()
     with ProcessPoolExecutor(processes, spawn) as pool:
         known = work / "held_out.bin"
         if not known.exists():

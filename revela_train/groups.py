@@ -141,6 +141,8 @@ class GroupSampler:
             if shelf.words is None:
                 raise ValueError("the library has no words to ask with")
             rows = rows[shelf.words.code[rows]]
+        self._usable = np.zeros(len(shelf.cluster), np.bool_)
+        self._usable[rows] = True
         order = rows[np.argsort(shelf.cluster[rows], kind="stable")]
         clusters, starts = np.unique(shelf.cluster[order], return_index=True)
         self._rows = dict(zip(clusters.tolist(), np.split(order, starts[1:]), strict=True))
@@ -195,8 +197,7 @@ class GroupSampler:
         """Return COUNT documents of other clusters: those like what is DRAWN in words, else any."""
         shelf = self._shelf
         near = {n for row in drawn for n in shelf.near.get(row, ()) if int(shelf.cluster[n]) not in clusters}
-        near.intersection_update(self._all[repository].tolist())
-        found = rng.permutation(np.array(sorted(near), np.int64))[:count].tolist()
+        found = rng.permutation(np.array(sorted(n for n in near if self._usable[n]), np.int64))[:count].tolist()
         taken = {*found, *drawn}
         for row in rng.choice(self._all[repository], 4 * count + 4).tolist():
             if len(found) == count:

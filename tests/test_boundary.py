@@ -10,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+SEARCHES = ("numpy", "lancedb", "onnxruntime", "pyarrow", "tokenizers", "tree_sitter", "git")
+"""What is heavy, and loaded when somebody searches."""
+
 EVERYTHING = """
 import importlib, pkgutil, sys
 from pathlib import Path
@@ -42,7 +45,13 @@ def test_importing_everything_and_searching_loads_nothing_of_the_trainer(tmp_pat
 def test_the_command_line_starts_without_what_searches() -> None:
     loaded = modules("import sys, codesearch.cli.app; print(*sys.modules)")
     assert "codesearch.cli.app" in loaded
-    assert not loaded & {"numpy", "lancedb", "onnxruntime", "pyarrow", "tokenizers", "tree_sitter", "git"}
+    assert not loaded & {*SEARCHES, "textual"}
+
+
+def test_the_interface_is_painted_before_anything_that_searches_is_loaded() -> None:
+    loaded = modules("import sys, codesearch.tui.app; print(*sys.modules)")
+    assert "textual.app" in loaded
+    assert not loaded & {*SEARCHES}
 
 
 def test_asking_a_server_needs_only_the_standard_library() -> None:

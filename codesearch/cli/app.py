@@ -6,12 +6,9 @@ Every error that codesearch raises on purpose is caught once, in `_Edge`. A clos
 from __future__ import annotations
 
 import importlib.util
-import json
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,34 +18,30 @@ import typer
 from typer.core import TyperGroup
 
 import codesearch
+from codesearch import config, registry
+from codesearch.cli import background
+from codesearch.cli.style import Color, console
 from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
-from codesearch.settings import Settings, parse_duration, parse_size
+from codesearch.settings import parse_duration, parse_size
 from codesearch.types import Stale
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from codesearch.adaptation import Adaptation
-    from codesearch.search import Filter
-    from codesearch.types import Answer
+    from codesearch.config import Config
     from codesearch.workspace import Workspace
 
 NOTHING_FOUND: Final = 1
 ERROR: Final = 2
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
+_SOON: Final = 3.0
+"""Seconds that the first question waits for its index: 5,000 to 10,000 chunks, and most repositories have no more."""
 TERMINATED: Final = 143
 """128 + SIGTERM."""
-
-
-class Color(StrEnum):
-    """When to use colours; `auto` is on a terminal, unless NO_COLOR is set."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
 
 
 class Searches(StrEnum):
@@ -111,6 +104,11 @@ def _interrupted(error: BaseException | None) -> int | None:
     return None if error is None else _interrupted(error.__cause__ or error.__context__)
 
 
+def _examples(*commands: str) -> str:
+    # Click leaves a paragraph that begins with \b as it is.
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 def _complain(message: str) -> None:
     print("\n".join(map(visible, message.splitlines())), file=sys.stderr)
 
@@ -120,7 +118,7 @@ app = typer.Typer(
     name="codesearch",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # Rich boxes around help cost 100 ms
+    rich_markup_mode=None,  # plain help stands in any pager, and comes in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -128,10 +126,17 @@ Root = Annotated[Path, typer.Option("--root", help="The folder to search.", meta
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 IndexDir = Annotated[
     Path | None,
-    typer.Option(help="Keep the index in this folder, not in <ROOT>/.codesearch.", metavar="FOLDER"),
+    typer.Option(help="Keep the index in this folder, not in ROOT/.codesearch.", metavar="FOLDER"),
 ]
-Hidden = Annotated[bool, typer.Option("--hidden", help="Also index hidden files and folders.")]
-NoIgnore = Annotated[bool, typer.Option("--no-ignore", help="Do not respect .gitignore, .ignore, .codesearchignore.")]
+Hidden = Annotated[
+    bool | None, typer.Option("--hidden/--no-hidden", help="Also index hidden files and folders.", show_default=False)
+]
+NoIgnore = Annotated[
+    bool | None,
+    typer.Option(
+        "--no-ignore/--ignore", help="Do not respect .gitignore, .ignore, .codesearchignore.", show_default=False
+    ),
+]
 MaxFilesize = Annotated[
     str, typer.Option(help="Skip larger files; bytes, or with k, M, G. [default: 1M]", metavar="SIZE")
 ]
@@ -143,7 +148,7 @@ NoServer = Annotated[
     typer.Option("--no-server", help="Answer in this process, and start no server. [also: CODESEARCH_NO_SERVER=1]"),
 ]
 """Read by `server.client`, before there is a command."""
-ColorOption = Annotated[Color, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
+ColorOption = Annotated[Color | None, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
 
 
 def main() -> None:
@@ -154,7 +159,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # who started this may have chosen otherwise
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        # Alone, where there is somebody to type, it is the interface; elsewhere its help.
+        app(["tui"] if len(sys.argv) == 1 and _interactive() else None)
     except Exception:
         # Python's own exit code for this, 1, would say "nothing found".
         traceback.print_exc()
@@ -176,17 +182,23 @@ def _codesearch(
     """Search your own code by what it does, on your own machine."""
 
 
-@app.command()
+@app.command(
+    short_help="Index a folder, and adapt the retriever to it.",
+    epilog=_examples("codesearch index", "codesearch index ~/src/flask --budget 10m"),
+)
 def index(
-    root: Annotated[Path, typer.Argument(help="The folder to index.", metavar="[ROOT]")] = Path(),
-    no_train: Annotated[bool, typer.Option("--no-train", help="Do not adapt the retriever to this folder.")] = False,
+    root: Annotated[Path, typer.Argument(help="The folder to index.", metavar="ROOT")] = Path(),
+    no_train: Annotated[
+        bool | None,
+        typer.Option("--no-train/--train", help="Do not adapt the retriever to this folder.", show_default=False),
+    ] = None,
     budget: Budget = "",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index again from nothing.")] = False,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
-    color: ColorOption = Color.AUTO,
+    color: ColorOption = None,
 ) -> None:
     """Index a folder, or bring its index up to date; then adapt the retriever to it, where that is due.
 
@@ -195,39 +207,40 @@ def index(
     """
     from codesearch.cli.progress import Watch, summary
 
-    errors = _console(color, stderr=True)
-    seconds = parse_duration(budget, "--budget") if budget else None
-    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+    given = _config(root, hidden, no_ignore, max_filesize, color, **{"no-train": no_train, "budget": budget or None})
+    errors = console(given["color"], stderr=True)
+    with _open(root, index_dir, given) as workspace:
         watch = Watch(errors)
         done = watch.run(workspace.index(rebuild=rebuild))
         watch.print_skipped()
         errors.print(summary(done), soft_wrap=True)
-        if no_train or not _can_train():
+        registry.note(workspace.root, workspace.layout.folder.absolute())
+        if given["no-train"] or not _can_train():
             return
         why_not = workspace.training_due()
         if why_not is None:
             try:
-                _train(workspace, errors, budget=seconds)
+                _train(workspace, errors, budget=_seconds(given))
             except CodesearchError as error:
                 _complain(f"codesearch: the retriever is not adapted: {error}\nThe index is up to date and answers.")
         elif why_not:
             errors.print(why_not, style="dim", soft_wrap=True)
 
 
-@app.command()
+@app.command(short_help="Adapt the retriever to a folder now.")
 def train(
-    root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="[ROOT]")] = Path(),
+    root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="ROOT")] = Path(),
     budget: Budget = "",
     objective: Annotated[
         Objectives, typer.Option(help="What is minimised; `revela` is the paper's method and nothing else.")
     ] = Objectives.BOTH,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of everything random.", metavar="N")] = 0,
     as_json: Json = False,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
-    color: ColorOption = Color.AUTO,
+    color: ColorOption = None,
 ) -> None:
     """Adapt the retriever to a folder now, whether it is due or not; it answers only if it proves that it helps.
 
@@ -239,11 +252,11 @@ def train(
         raise UsageError(
             "training needs torch and transformers: install codesearch with its extra `train`, as in '.[train]'."
         )
-    errors = _console(color, stderr=True)
-    seconds = parse_duration(budget, "--budget") if budget else None
-    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+    given = _config(root, hidden, no_ignore, max_filesize, color, budget=budget or None)
+    errors = console(given["color"], stderr=True)
+    with _open(root, index_dir, given) as workspace:
         _refresh(workspace, errors)
-        said = _train(workspace, errors, budget=seconds, objective=objective, seed=seed)
+        said = _train(workspace, errors, budget=_seconds(given), objective=objective, seed=seed)
     if as_json:
         print(report.adaptation_json(said))
     else:
@@ -252,7 +265,7 @@ def train(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command("eval")
+@app.command("eval", short_help="Measure the retriever on your own code.")
 def evaluate(
     root: Root = Path(),
     model: Annotated[
@@ -261,10 +274,10 @@ def evaluate(
     ] = None,
     as_json: Json = False,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
-    color: ColorOption = Color.AUTO,
+    color: ColorOption = None,
 ) -> None:
     """Measure the retriever on functions of this folder: does the first sentence of its documentation find a function?
 
@@ -277,9 +290,10 @@ def evaluate(
     from codesearch.cli import report
     from codesearch.eval.heldout import hold_out, prove
 
-    errors = _console(color, stderr=True)
+    given = _config(root, hidden, no_ignore, max_filesize, color)
+    errors = console(given["color"], stderr=True)
     with (
-        _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace,
+        _open(root, index_dir, given) as workspace,
         tempfile.TemporaryDirectory(prefix="codesearch-eval-") as folder,
         errors.status("measuring"),
     ):
@@ -292,19 +306,71 @@ def evaluate(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(
+    short_help="Ask a folder a question.",
+    epilog=_examples(
+        'codesearch ask "where do we back off before a retry?"',
+        'codesearch ask "parse dates" src/ -t py --no-tests -n 5',
+        "codesearch ask Cart.total --json",
+        'vim -q <(codesearch ask "open a socket" --vimgrep)',
+        'codesearch ask "how is a session kept alive" --max-tokens 2000',
+    ),
+)
 def ask(
     question: Annotated[
-        list[str] | None, typer.Argument(help="What to look for, in your own words.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="What to look for, in your own words; behind a question in quotes, files and folders to look in.",
+            metavar="QUESTION [PATH]...",
+            show_default=False,
+        ),
     ] = None,
     root: Root = Path(),
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Results at most.", min=1)] = 10,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", help="Results at most. [default: 10]", min=1, show_default=False, metavar="N"),
+    ] = None,
     glob: Annotated[
         list[str] | None,
-        typer.Option("--glob", "-g", help="Only paths that match, as in .gitignore; with ! in front, all others."),
+        typer.Option(
+            "--glob", "-g", help="Only paths that match, as in .gitignore; with ! in front, all others.", metavar="GLOB"
+        ),
     ] = None,
-    lang: Annotated[list[str] | None, typer.Option("--lang", "-l", help="Only this language: python, py, go …")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--type", "-t", help="Only this type of file: py, js, md … (ripgrep's names).", metavar="TYPE"),
+    ] = None,
+    not_kind: Annotated[
+        list[str] | None, typer.Option("--type-not", "-T", help="Not this type of file.", metavar="TYPE")
+    ] = None,
+    lang: Annotated[
+        list[str] | None, typer.Option("--lang", help="Only this language: python, py, go …", metavar="NAME")
+    ] = None,
+    no_tests: Annotated[
+        bool | None, typer.Option("--no-tests/--tests", help="Leave tests out.", show_default=False)
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option("-A", help="Lines to show after the best one.", min=0, metavar="N")
+    ] = None,
+    before: Annotated[int | None, typer.Option("-B", help="Lines to show before it.", min=0, metavar="N")] = None,
+    context: Annotated[
+        int | None, typer.Option("--context", "-C", help="Lines to show on either side of it.", min=0, metavar="N")
+    ] = None,
+    names: Annotated[bool, typer.Option("--files-with-matches", "-l", help="Print only names of files.")] = False,
+    null: Annotated[bool, typer.Option("--null", "-0", help="Print a NUL after each name of a file.")] = False,
+    vimgrep: Annotated[bool, typer.Option("--vimgrep", help="Print path:line:column:text.")] = False,
     as_json: Json = False,
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print a line of JSON a result, then one about all.")
+    ] = False,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Print whole code, as much as fits into so many tokens of a large model.", min=50, metavar="N"
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code says it.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the sum that each result's place comes of.")] = False,
     min_score: Annotated[
         float | None,
         typer.Option(
@@ -312,9 +378,12 @@ def ask(
             min=0,
             max=1,
             show_default=False,
+            metavar="SHARE",
         ),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show the sum that each result's place comes of.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="The first time, wait until all is indexed, and answer from the whole.")
+    ] = False,
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
     ] = "",
@@ -323,113 +392,167 @@ def ask(
         Searches, typer.Option(help="Which searches answer: by meaning, by words, or both. For measuring.")
     ] = Searches.FUSED,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
-    color: ColorOption = Color.AUTO,
+    color: ColorOption = None,
+    hyperlink_format: Annotated[
+        str | None,
+        typer.Option(
+            help="What names of files link to on a terminal: file, vscode, cursor, none … or a format. [default: file]",
+            show_default=False,
+            metavar="FORMAT",
+        ),
+    ] = None,
 ) -> None:
     """Ask a folder a question; it is indexed first, or what has changed since.
 
     On a terminal results are a page; in a pipe lines of path:line:text. Exits with 0 if something was found, with 1 if
     nothing was, with 2 after an error.
     """
-    from codesearch.cli import results
+    from codesearch.cli import asking
 
-    query = " ".join(question or ()).strip()
+    query, paths = asking.question_and_paths(question or [], root)
     if bool(query) == bool(batch):
         raise UsageError("ask one question, or name a file of questions with --batch.")
-    errors = _console(color, stderr=True)
-    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+    typed = {"limit": limit, "min-score": min_score, "no-tests": no_tests, "hyperlink-format": hyperlink_format}
+    given = _config(root, hidden, no_ignore, max_filesize, color, **typed)
+    form = asking.Form(
+        form=asking.form_of(
+            {
+                "--json": as_json,
+                "--jsonl": as_jsonl,
+                "--vimgrep": vimgrep,
+                "--files-with-matches": names,
+                "--explain": explain,
+                "--quiet": quiet,
+            }
+        ),
+        color=given["color"],
+        links=given["hyperlink-format"],
+        before=context if before is None else before,
+        after=context if after is None else after,
+        null=null,
+        max_tokens=max_tokens,
+        batch=bool(batch),
+    )
+    only = asking.only(paths, glob or [], kind or [], not_kind or [], lang or [], not given["no-tests"])
+    errors = console(given["color"], stderr=True)
+    with _open(root, index_dir, given) as workspace:
         from codesearch.search import Mode
 
-        state = _refresh(workspace, errors)
-        only = _filter(glob or [], lang or [])
+        state = _refresh(workspace, errors, whole=wait or bool(batch))
         found = False
-        for one in _questions(batch) if batch else [query]:
-            answer = workspace.ask(one, limit, only=only, mode=Mode(mode), min_score=min_score, refresh=False)
+        for one in asking.questions(batch) if batch else [query]:
+            answer = workspace.ask(
+                one, given["limit"], only=only, mode=Mode(mode), min_score=given["min-score"], refresh=False
+            )
             if state is not Stale.FRESH:
                 answer = replace(answer, state=state)
             found = found or bool(answer.hits)
-            if batch or as_json:
-                print(results.as_json(answer), flush=True)
-            elif not answer.hits:
-                _complain(results.nothing(answer))
-            elif explain:
-                results.print_explanations(answer)
-            else:
-                _show(answer, _console(color), errors)
+            form.print(answer, workspace, _complain)
     if not found:
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(short_help="Show tests, documentation and callers of a line.")
 def related(
     place: Annotated[str, typer.Argument(help="A line of a file.", metavar="PATH:LINE", show_default=False)],
     root: Root = Path(),
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1)] = 5,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1, metavar="N")
+    ] = 5,
     as_json: Json = False,
     no_server: NoServer = False,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
-    color: ColorOption = Color.AUTO,
+    color: ColorOption = None,
 ) -> None:
     """Show what belongs to the code at a line: its tests, its documentation, what calls it, and what is most like it.
 
     Exits with 1 if nothing does.
     """
-    from codesearch.cli import results
-
     path, _, line = place.rpartition(":")
     if not path or not (line.isascii() and line.isdecimal()):
         raise UsageError(f"{place} names no line. Write a path, a colon and a line, such as src/cart.py:31.")
-    errors = _console(color, stderr=True)
-    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
-        state = _refresh(workspace, errors)
+    from codesearch.cli.lines import Lines
+    from codesearch.cli.machine import related_json
+
+    given = _config(root, hidden, no_ignore, max_filesize, color)
+    with _open(root, index_dir, given) as workspace:
+        state = _refresh(workspace, console(given["color"], stderr=True))
         subject, found = workspace.related(here().cwd / path, int(line), limit, refresh=False)
-    if as_json:
-        print(results.related_json(subject, found, state))
-    else:
-        for relation, hits in found.items():
-            if hits and here().stdout.isatty():
-                print(f"{relation}:")
-            results.print_lines(hits, subject.symbol.rpartition(".")[2], _console(color))
+        if as_json:
+            print(related_json(subject, found, state))
+        else:
+            lines = Lines(color=console(given["color"]).color_system is not None)
+            for relation, hits in found.items():
+                if hits and here().stdout.isatty():
+                    print(f"{relation}:")
+                sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], workspace.lines))
     if not any(found.values()):
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(short_help="Search while you type, with the code beside.")
+def tui(
+    root: Root = Path(),
+    index_dir: IndexDir = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Search while you type, with the code beside; what `codesearch` alone does on a terminal. F1 shows the keys."""
+    if not _interactive():
+        raise UsageError('this needs a terminal. In a pipe, use `codesearch ask "…"`.')
+    given = _config(root, hidden, no_ignore, max_filesize)
+    with _open(root, index_dir, given) as workspace:
+        searched, settings = workspace.root, workspace.settings
+    from codesearch.tui import run
+
+    if code := run(searched, settings, given["editor"]):
+        raise typer.Exit(code)
+
+
+def _interactive() -> bool:
+    """Tell whether somebody types, and sees what is drawn on a screen."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and here().environ.get("TERM") not in ("dumb", "", None)
+
+
+@app.command(short_help="Say what is indexed, and whether it is up to date.")
 def status(
     root: Root = Path(),
     as_json: Json = False,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Say what is indexed, where, by which model, and whether it is up to date."""
     from codesearch.cli import report
 
-    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+    with _open(root, index_dir, _config(root, hidden, no_ignore, max_filesize)) as workspace:
         said = workspace.status()
     print(report.status_json(said) if as_json else "\n".join(report.status_lines(said)))
 
 
-@app.command()
+@app.command(short_help="Say why a file is or is not indexed.")
 def inspect(
     path: Annotated[Path, typer.Argument(help="A file.", show_default=False)],
     root: Root = Path(),
     as_json: Json = False,
     index_dir: IndexDir = None,
-    hidden: Hidden = False,
-    no_ignore: NoIgnore = False,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Say why a file is or is not indexed, and show its chunks. Exits with 1 if it is not indexed."""
     from codesearch.cli import report
 
-    with _open(root, index_dir, hidden, no_ignore, max_filesize) as workspace:
+    with _open(root, index_dir, _config(root, hidden, no_ignore, max_filesize)) as workspace:
         # Typed paths are relative to where one stands, not to the root.
         said = workspace.inspect(here().cwd / path)
     print(report.inspection_json(said) if as_json else "\n".join(report.inspection_lines(said)))
@@ -437,7 +560,7 @@ def inspect(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command()
+@app.command(short_help="Answer from a process that stays.")
 def serve(
     root: Root = Path(),
     stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
@@ -465,6 +588,113 @@ def serve(
     serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
 
 
+@app.command("config", short_help="Show what is set, and by what.")
+def show_config(
+    root: Root = Path(),
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is set: by flags, CODESEARCH_* variables, the folder's .codesearch.toml, your own file, or default.
+
+    The first of these that sets something holds. Your own file is named below the settings; the folder's file may set
+    only what concerns its code: max-filesize, hidden, no-ignore, no-tests, limit, min-score.
+    """
+    from codesearch.cli import care
+
+    given = _config(root, None, None, "")
+    if as_json:
+        print(care.config_json(given))
+        return
+    print("\n".join(care.config_lines(given, origin=origin)))
+    print(f"# your own file: {visible(str(config.user_file()))}", file=sys.stderr)
+
+
+@app.command(short_help="List the types of files.")
+def types() -> None:
+    """List the types of files that --type and --type-not know."""
+    from codesearch.filetypes import TYPES
+
+    for name, globs in TYPES.items():
+        print(f"{name}: {', '.join(globs)}")
+
+
+@app.command("list", short_help="List the folders that have an index.")
+def list_indexes(as_json: Json = False) -> None:
+    """List the folders that have an index. Exits with 1 if none has."""
+    import json
+
+    from codesearch.cli import care
+
+    found = care.indexes()
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        for one in found:
+            held = f"{one['files']:,} files, {one['chunks']:,} chunks" if one["state"] == "indexed" else one["state"]
+            print(f"{visible(one['root'])}  {held}, {one['bytes'] / 1e6:,.1f} MB")
+    if not found:
+        raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command(
+    short_help="Remove a folder's index.",
+    epilog=_examples("codesearch clear", "codesearch clear ~/src/flask --yes", "codesearch clear --gone"),
+)
+def clear(
+    root: Annotated[Path, typer.Argument(help="The folder whose index is to go.", metavar="ROOT")] = Path(),
+    gone: Annotated[bool, typer.Option("--gone", help="Of all folders that are no longer there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+    index_dir: IndexDir = None,
+) -> None:
+    """Remove a folder's index and the retriever that was adapted to it; the folder's own files are not touched."""
+    from codesearch.generations import clear as remove
+    from codesearch.paths import Layout
+    from codesearch.workspace import Workspace
+
+    if gone:
+        doomed = [(where, folder) for where, folder in registry.known() if not where.is_dir()]
+    else:
+        with Workspace.open(root, config.resolve(root, {}).settings(index_dir)) as workspace:
+            doomed = [(workspace.root, workspace.layout.folder)]
+    for where, folder in doomed:
+        if gone and not folder.is_dir():  # it went with its folder
+            registry.forget(where, folder)
+            continue
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError("nobody is there to be asked: give --yes.")
+            if not typer.confirm(f"Remove {visible(str(folder))}?", err=True):
+                raise typer.Exit(NOTHING_FOUND)
+        size = remove(Layout(folder), 0)
+        registry.forget(where, folder)
+        _complain(f"removed {folder} ({size / 1e6:,.1f} MB)")
+
+
+@app.command(short_help="Try every part, and say what to do.")
+def doctor(root: Root = Path(), as_json: Json = False, index_dir: IndexDir = None) -> None:
+    """Try every part: model, grammars, store, git, training, permissions, index; say what to do about what fails.
+
+    Exits with 2 if something does.
+    """
+    import json
+    from dataclasses import asdict
+
+    from codesearch.cli import care
+
+    given = _config(root, None, None, "")
+    findings = []
+    for finding in care.checks(root, index_dir, given):
+        findings.append(finding)
+        if not as_json:
+            print(f"{'FAIL' if finding.wrong else 'ok':5} {finding.about:9} {visible(finding.said)}", flush=True)
+            if finding.advice:
+                print(f"{'':15} {visible(finding.advice)}")
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    if any(finding.wrong for finding in findings):
+        raise typer.Exit(ERROR)
+
+
 def _can_train() -> bool:
     """Tell whether the extra `train` is installed; nothing of it is loaded."""
     return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "safetensors", "onnx"))
@@ -483,88 +713,60 @@ def _train(workspace: Workspace, errors: Console, **said: Any) -> Adaptation:
     return done
 
 
-def _open(root: Path, index_dir: Path | None, hidden: bool, no_ignore: bool, max_filesize: str) -> Workspace:
-    """Return the workspace of ROOT, with what was typed before what the environment says."""
-    around = here()
-    said = Settings.from_env(around.environ)
-    settings = replace(
-        said,
-        max_filesize=parse_size(max_filesize, "--max-filesize") if max_filesize else said.max_filesize,
-        hidden=hidden or said.hidden,
-        no_ignore=no_ignore or said.no_ignore,
-        index_dir=around.cwd / index_dir if index_dir else said.index_dir,
-    )
-    return around.open(around.cwd / root, settings)
+def _seconds(given: Config) -> float | None:
+    return parse_duration(given["budget"], "--budget") if given["budget"] else None
 
 
-def _refresh(workspace: Workspace, errors: Console) -> Stale:
-    """Bring the index up to date, or, where that can not be done now, say why and leave it."""
+def _config(
+    root: Path,
+    hidden: bool | None,
+    no_ignore: bool | None,
+    max_filesize: str,
+    color: Color | None = None,
+    **typed: Any,
+) -> Config:
+    """Return what holds in ROOT, with what was typed before all else; say what is wrong with the folder's own file."""
+    flags = {
+        "hidden": hidden,
+        "no-ignore": no_ignore,
+        "max-filesize": parse_size(max_filesize, "--max-filesize") if max_filesize else None,
+        "color": color,
+    }
+    given = config.resolve(here().cwd / root, flags | typed, here().environ)
+    for warning in given.warnings:
+        _complain(f"codesearch: warning: {warning}")
+    return given
+
+
+def _open(root: Path, index_dir: Path | None, given: Config) -> Workspace:
+    return here().open(here().cwd / root, given.settings(here().cwd / index_dir if index_dir else None))
+
+
+def _refresh(workspace: Workspace, errors: Console, *, whole: bool = True) -> Stale:
+    """Bring the index up to date, or, where that can not be done now, say why and leave it.
+
+    Where there is none yet and the WHOLE need not be waited for, build it for a while, then go on in the background.
+    """
     from codesearch.cli.progress import Watch, summary
 
+    first = not whole and not workspace.usable()
+    begun = first and workspace.unfinished() > 0
     try:
-        done = Watch(errors).run(workspace.index())
+        # Who began it may be at it still; then what there is answers at once.
+        work = workspace.index(patience=0) if begun else workspace.index()
+        done = Watch(errors).run_for(work, _SOON) if first else Watch(errors).run(work)
     except (IndexBusyError, StorageError) as error:
+        if begun and isinstance(error, IndexBusyError):
+            return Stale.FILES
         if not workspace.usable():
             raise
         _complain(f"codesearch: answers may be out of date: {error}")
         return Stale.FILES
+    if done is None:
+        background.index(workspace)
+        _complain("codesearch: indexing goes on in the background; this is answered from what is indexed so far")
+        return Stale.FILES
     if done.indexed or done.removed:
+        registry.note(workspace.root, workspace.layout.folder.absolute())
         errors.print(summary(done), style="dim", soft_wrap=True)
     return Stale.FRESH
-
-
-def _filter(globs: list[str], languages: list[str]) -> Filter | None:
-    from codesearch.languages import language_of
-    from codesearch.search import Filter
-
-    if not (globs or languages):
-        return None
-    named = (name.lower() for name in languages)
-    return Filter(tuple(globs), frozenset(language_of(f"file.{name}", b"") or name for name in named))
-
-
-def _questions(batch: str) -> Iterator[str]:
-    """Yield the questions of a file of JSON Lines, as they come."""
-    try:
-        with nullcontext(sys.stdin) if batch == "-" else Path(batch).open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _question(line, f"{batch}:{number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{batch} can not be read: {error}. Give a file of JSON Lines, or - for standard input."
-        ) from error
-
-
-def _question(line: str, place: str) -> str:
-    try:
-        query = json.loads(line)["query"]
-    except (ValueError, TypeError, KeyError):
-        query = None
-    if not isinstance(query, str):
-        raise UsageError(
-            f'{place}: not a question. Each line must be a JSON object such as {{"query": "parse dates"}}.'
-        )
-    return query
-
-
-def _show(answer: Answer, console: Console, errors: Console) -> None:
-    from codesearch.cli import results
-
-    if not here().stdout.isatty():
-        results.print_lines(answer.hits, answer.query, console)
-        return
-    results.print_page(answer, console)
-    sys.stdout.flush()
-    errors.print(results.footer(answer), style="dim")
-
-
-def _console(color: Color, *, stderr: bool = False) -> Console:
-    """Return what prints to one of the streams, coloured as asked."""
-    around = here()
-    plain = color is Color.NEVER or (color is Color.AUTO and bool(around.environ.get("NO_COLOR")))
-    return around.console(
-        stderr=stderr,
-        color_system=None if plain else "standard" if color is Color.ALWAYS else "auto",
-        force_terminal=True if color is Color.ALWAYS and not stderr else None,
-    )

@@ -41,6 +41,11 @@ class Watch:
         assert self._done is not None, "indexing ends with Done"
         return self._done
 
+    def run_for(self, work: Generator[events.Event, None, None], seconds: float) -> events.Done | None:
+        """Carry out indexing for SECONDS, or until something can be searched; return what was done, if that was all."""
+        self.follow(_until_soon(work, seconds))
+        return self._done
+
     def follow(self, work: Generator[events.Event, None, Result]) -> Result:
         """Carry out WORK to its end and return its result; whatever ends it early also closes it."""
         show = self._bar if self._console.is_terminal else self._lines
@@ -124,6 +129,15 @@ class Watch:
             named = ", ".join(map(visible, paths[:_NAMED]))
             more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
             self._console.print(f"skipped, {reason}: {named}{more}", style="dim", soft_wrap=True)
+
+
+def _until_soon(work: Generator[events.Event, None, None], seconds: float) -> Generator[events.Event, None, None]:
+    started = time.monotonic()
+    with closing(work):
+        for event in work:
+            yield event
+            if isinstance(event, events.Progress) and time.monotonic() - started > seconds:
+                return
 
 
 class _Speed:

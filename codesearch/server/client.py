@@ -51,8 +51,9 @@ class Client:
             self.index_dir = os.path.abspath(index_dir) if index_dir else ""
         except OSError:  # one stands in a folder that is gone
             return
-        # A relative CODESEARCH_HOME means another place to the server, which stands elsewhere.
-        if os.path.isdir(self.root) and (not home or os.path.isabs(os.path.expanduser(home))):
+        # A relative place is another one to the server, which stands elsewhere.
+        places = filter(None, (home, os.environ.get("CODESEARCH_CONFIG")))
+        if os.path.isdir(self.root) and all(os.path.isabs(os.path.expanduser(place)) for place in places):
             self.place = Place(self.root, self.index_dir, home)
 
     def run(self) -> int | None:

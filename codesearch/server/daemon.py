@@ -172,12 +172,12 @@ class Daemon:
     def _load(self) -> None:
         """Load what answers, then warm it up."""
         try:
+            from codesearch.config import resolve
             from codesearch.server.streams import dispatch
             from codesearch.server.warm import Pool
-            from codesearch.settings import Settings
 
             pool = Pool(self._root)
-            said = pool.settings(Settings.from_env(), self._index_dir)
+            said = pool.settings(resolve(self._root, {}).settings(), self._index_dir)
             folder = pool.place(said)
             out = self._log_file or _log_file(folder)
             dispatch(out)

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = frozenset({"ask", "related", "status"})
 
-_OURS: Final = ("HOME", "USERPROFILE", "CODESEARCH_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "LOCALAPPDATA")
+_OURS: Final = (
+    "HOME",
+    "USERPROFILE",
+    "CODESEARCH_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "LOCALAPPDATA",
+)
 _OF_GIT: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 """Variables that decide which files count and where the index is, and that git and others read from this process. A
 client with other ones is not served."""

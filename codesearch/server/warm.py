@@ -25,6 +25,7 @@ from codesearch.workspace import Workspace
 
 if TYPE_CHECKING:
     from codesearch.events import Event
+    from codesearch.gist import Gist
     from codesearch.related import Relation
     from codesearch.settings import Settings
     from codesearch.types import Answer, Hit
@@ -84,6 +85,11 @@ class Warm(Workspace):
         """Return what belongs to a place; see `Workspace.related`."""
         with self.locks.answering:
             return super().related(path, line, limit, **options)
+
+    def gist(self, answer: Answer) -> Gist | None:
+        """Say what is known of the best hit; see `Workspace.gist`."""
+        with self.locks.answering:
+            return super().gist(answer)
 
     def close(self) -> None:
         """Keep everything open for the next request."""

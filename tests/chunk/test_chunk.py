@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codesearch import syntax
 from codesearch.chunk import chunk, decode
 from codesearch.languages import LANGUAGES, language_of
 from codesearch.types import Chunk, Kind
@@ -203,6 +206,24 @@ def test_a_file_that_takes_too_long_to_parse_is_cut_into_windows() -> None:
     check(text, chunks)
     assert {c.kind for c in chunks} == {Kind.MODULE}
     assert {c.symbol for c in chunk("slow.py", text)} > {"Backoff.delays"}, "the parser is fit for the next file"
+
+
+def test_a_busy_machine_cuts_a_file_as_a_free_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        """A parser that other work keeps from the processor for longer than the time limit."""
+
+        def __init__(self, parser: Any) -> None:
+            self.parser = parser
+
+        def parse(self, *args: Any, **more: Any) -> Any:
+            time.sleep(1.5)
+            return self.parser.parse(*args, **more)
+
+    text, loaded = EXAMPLES["python"] * 20, syntax.grammar
+    expected = chunk("busy.py", text, time_limit=1.0)
+    monkeypatch.setattr(syntax, "grammar", lambda name: replace(loaded(name), parser=Interrupted(loaded(name).parser)))
+    assert chunk("busy.py", text, time_limit=1.0) == expected
+    assert {c.symbol for c in expected} > {"Backoff.delays"}
 
 
 @pytest.mark.parametrize(

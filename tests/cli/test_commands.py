@@ -90,3 +90,11 @@ def test_the_version_and_the_help_of_every_command_are_there(tmp_path: Path, cod
     for command in "index", "ask", "status", "inspect":
         assert command in codesearch("--help", cwd=tmp_path).stdout
         assert "--root" in codesearch(command, "-h", cwd=tmp_path).stdout or command == "index"
+
+
+def test_without_a_terminal_there_is_help_and_no_interface(shop: Path, codesearch: Command) -> None:
+    alone = codesearch(cwd=shop)
+    assert "Usage:" in alone.stdout + alone.stderr and "tui" in alone.stdout + alone.stderr
+    asked = codesearch("tui", cwd=shop)
+    assert (asked.returncode, asked.stdout) == (2, "") and "needs a terminal" in asked.stderr
+    assert not (shop / ".codesearch").exists()

@@ -14,7 +14,8 @@ import pytest
 from tests.cli.conftest import Command, write
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
-"""The only sequences that a page may hold."""
+LINK = re.compile(r"\x1b\]8;[^\x07\x1b]*\x1b\\")
+"""With this, the only sequences that a page may hold."""
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 \x9b31m \u202egnp.exe \x08\x08"
 
 
@@ -75,10 +76,14 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, codesearch: Command) -> Pa
 def test_a_page_shows_place_name_numbered_snippet_and_state(indexed: Path, terminal: Terminal) -> None:
     page = terminal("ask", "retry: call again, waiting longer after a failure", "-n", "2", cwd=indexed)
     assert STYLE.search(page)
-    lines = STYLE.sub("", page).splitlines()
-    assert lines[0] == "shop/retry.py:10-17  retry_with_backoff  function"
-    assert re.fullmatch(r" +11 +\"\"\"Call again after a failure, waiting twice as long each time\.\"\"\" *", lines[2])
+    lines = [line.rstrip() for line in LINK.sub("", STYLE.sub("", page)).splitlines()]
+    assert " ".join(lines[:2]) == (
+        "retry_with_backoff is in shop/retry.py:10: Call again after a failure, waiting twice as long each time."
+    )
+    assert lines[3:5] == [f"{'shop/retry.py:10-17':95}━━━━━", "retry_with_backoff  function"]
+    assert re.fullmatch(r" +11 +\"\"\"Call again after a failure, waiting twice as long each time\.\"\"\"", lines[6])
     assert re.fullmatch(r"2 results in \d+ ms, index fresh", lines[-1])
+    assert f"{(indexed / 'shop/retry.py').as_uri()}".removeprefix("file://") in page, "places are links"
 
 
 def test_no_color_and_color_never_give_a_page_without_any_sequence(indexed: Path, terminal: Terminal) -> None:
@@ -106,7 +111,7 @@ def test_nothing_in_a_repository_can_steer_the_terminal_or_forge_a_line(
 ) -> None:
     evil = next(path.name for path in (hostile / "evil\x1b[31m\nshop").iterdir())
     if where == "page":
-        shown = STYLE.sub("", terminal("ask", "zeppelin", cwd=hostile))
+        shown = LINK.sub("", STYLE.sub("", terminal("ask", "zeppelin", cwd=hostile)))
     elif where == "skipped":
         (hostile / "x\x1b[2J.bin").write_bytes(b"\0")
         shown = codesearch("index", cwd=hostile).stderr

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from conftest import Write
 
-from codesearch.errors import UsageError
 from codesearch.files import FileEntry, Skip, explain
 from codesearch.settings import Settings
 from codesearch.why import Why
@@ -206,20 +205,6 @@ def test_a_hidden_secret_is_called_a_secret(tmp_path: Path, write: Write) -> Non
         found = explain(tmp_path, path, Settings())
         assert isinstance(found, Skip)
         assert found.why is expected
-
-
-def test_settings_come_from_the_environment() -> None:
-    assert Settings.from_env({}) == Settings()
-    read = Settings.from_env(
-        {"CODESEARCH_MAX_FILESIZE": "2 MB", "CODESEARCH_HIDDEN": "Yes", "CODESEARCH_NO_IGNORE": "0"}
-    )
-    assert read == Settings(max_filesize=2_000_000, hidden=True, no_ignore=False)
-    assert Settings.from_env({"CODESEARCH_MAX_FILESIZE": "500k"}).max_filesize == 500_000
-    for name, value in {"CODESEARCH_MAX_FILESIZE": "lots", "CODESEARCH_HIDDEN": "maybe"}.items():
-        with pytest.raises(UsageError, match=f"{name} is '{value}'"):
-            Settings.from_env({name: value})
-    with pytest.raises(UsageError):
-        Settings.from_env({"CODESEARCH_MAX_FILESIZE": "0"})
 
 
 def test_an_ordinary_file_is_a_file_entry(tmp_path: Path, write: Write) -> None:

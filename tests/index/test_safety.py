@@ -365,3 +365,24 @@ def test_a_file_that_kills_its_process_is_skipped_by_name(root: Path) -> None:
 def test_a_skipped_file_is_reported_with_its_reason(workspace: Workspace, root: Path) -> None:
     (root / "data.py").write_bytes(b"\x7fELF\x00\x00\x00" * 50)
     assert [event.path for event in workspace.index() if isinstance(event, Skipped)] == ["data.py"]
+
+
+def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(tmp_path: Path) -> None:
+    """Workers are begun with `python -c`, which looks for modules in the working directory first."""
+    ran = tmp_path / "ran"
+    root = tmp_path / "hostile"
+    trap = f"open({str(ran)!r}, 'w').close()\n"
+    for name in ("multiprocessing", "codesearch", "signal", "numpy", "encodings"):
+        write(root, f"{name}/__init__.py", trap)
+    write(root, "answer.py", "def answer():\n    return 42\n")
+    script = "import sys\nif __name__ == '__main__':\n    from codesearch.cli import main\n    main()\n"
+    write(tmp_path, "bin/run.py", script)
+
+    for n in range(320):  # enough to be shared out
+        write(root, f"m{n}.py", f"def f{n}():\n    return {n}\n")
+    command = [sys.executable, str(tmp_path / "bin/run.py"), "index", ".", "--no-train"]
+    said = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120).stderr
+    assert "indexed 326 files" in said, said
+    assert not ran.exists()
+    subprocess.run([sys.executable, "-c", "import multiprocessing"], cwd=root, capture_output=True)
+    assert ran.exists(), "the trap works"

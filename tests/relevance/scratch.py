@@ -1,6 +1,6 @@
 """What Revela alone teaches a retriever that knows nothing: random vectors, general code, minutes, and no pairs.
 
-    python -m tests.relevance.scratch WORK REPOSITORY … [--minutes 10] [--seed 0]
+    python -m tests.relevance.scratch WORK REPOSITORY … [--minutes 10] [--rate 3e-3] [--seed 0]
 
 WORK is the folder in which `revela-train pretrain` and `joint` keep their corpus, which holds none of the repositories.
 The LM is the one that ships, and goes on learning; with its pointer head, which is ours. What is asked of each
@@ -38,9 +38,10 @@ from revela_train.workspace import development_of
 
 MOST: Final = 600
 """Functions that are asked for, of a repository."""
-RATE: Final = 3e-3
 LM_RATE: Final = 3e-4
-WARM: Final = RevelaConfig(temperature=0.1, last_temperature=0.03)
+"""Adam's, of the LM."""
+COOLING: Final = RevelaConfig(temperature=0.1, last_temperature=0.03)
+"""Of the document weights, over the time that there is."""
 EVERY: Final = 60.0
 """Seconds between two looks."""
 
@@ -48,11 +49,10 @@ EVERY: Final = 60.0
 def questions(root: Path, copy: Path, tokenizer: Tokenizer) -> Development:
     """Return what is asked of ROOT, whose COPY lacks the documentation of what is asked for."""
     stripped = strip(root, copy, lambda found: by_lot(found)[:MOST])
-    questions = (
+    asked = (
         Asked(one.sentence, tuple((one.path, span) for span in spans), "documentation") for one, spans in stripped.asked
     )
-    settings = Settings(hidden=True, no_ignore=True)
-    return development_of(HeldOut(copy, cut(copy, settings), tuple(questions), ()), tokenizer)[0]
+    return development_of(HeldOut(copy, cut(copy, Settings()), tuple(asked), ()), tokenizer)[0]
 
 
 def main() -> None:
@@ -65,6 +65,7 @@ def main() -> None:
     options.add_argument("work", type=Path, help="folder of the pretraining corpus")
     options.add_argument("repositories", type=Path, nargs="+", metavar="REPOSITORY")
     options.add_argument("--minutes", type=float, default=10)
+    options.add_argument("--rate", type=float, default=3e-3, help="Adam's, of the retriever")
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
 
@@ -81,8 +82,8 @@ def main() -> None:
     embedded = lm.load(lm.shipped())
     optimiser = torch.optim.Adam(
         [
-            {"params": [retriever.vectors], "lr": RATE},
-            {"params": [retriever.log_weights], "lr": RATE},
+            {"params": [retriever.vectors], "lr": given.rate},
+            {"params": [retriever.log_weights], "lr": given.rate},
             {"params": list(embedded.parameters()), "lr": LM_RATE},
         ]
     )
@@ -96,7 +97,7 @@ def main() -> None:
         if seconds >= 60 * given.minutes:
             break
         began = time.monotonic()
-        temperature = WARM.temperature_at(seconds / (60 * given.minutes))
+        temperature = COOLING.temperature_at(seconds / (60 * given.minutes))
         loss = revela_loss(retriever.bags, embedded, sampler(steps), temperature)
         optimiser.zero_grad()
         loss.backward()

@@ -1,0 +1,36 @@
+"""The interface that fills the terminal: `codesearch tui`, and `codesearch` alone on a terminal.
+
+    app ── screen ── listing, preview, popups, status        what is seen; knows no index
+     │        │
+     ├─ session ── training                                  what answers: one thread, and a process to adapt in
+     └─ source                                               what reads files for the preview: one thread
+
+`words` is all that passes between them. Importing this costs Textual (0.25 s); what searches is loaded by the session's
+thread, after the first frame.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codesearch.settings import Settings
+
+
+def run(root: Path, settings: Settings, editor: str = "") -> int:
+    """Search ROOT until the user has enough; return the exit code. EDITOR opens places, by default the environment's.
+
+    Whatever ended the session is raised, when the terminal is as it was.
+    """
+    from codesearch.tui.app import CodesearchApp
+
+    app = CodesearchApp(root.resolve(), settings, editor=editor)
+    try:
+        app.run()
+    finally:
+        app.reader.close()
+        app.session.close()
+    if app.broken is not None:
+        raise app.broken
+    return app.return_code or 0
