@@ -6,7 +6,7 @@ written before the server has said that its answer is complete, except progress 
 off is made here from the beginning.
 """
 
-# ruff: noqa: PTH100, PTH112
+# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH117
 # Paths are strings here: pathlib costs 6 ms of the 40 that a warm answer takes.
 
 from __future__ import annotations
@@ -44,11 +44,17 @@ class Client:
         self._argv = argv
         if not argv or argv[0] not in _COMMANDS or _switched_off() or _asked(argv, *_UNUSUAL):
             return
-        self.root = os.path.realpath(_value(argv, "--root") or ".")
-        index_dir = _value(argv, "--index-dir")
-        self.index_dir = os.path.abspath(index_dir) if index_dir else ""
-        if os.path.isdir(self.root):
-            self.place = Place(self.root, self.index_dir, os.environ.get("CODESEARCH_HOME", ""))
+        home = os.environ.get("CODESEARCH_HOME", "")
+        try:
+            self.root = os.path.realpath(_value(argv, "--root") or ".")
+            index_dir = _value(argv, "--index-dir")
+            self.index_dir = os.path.abspath(index_dir) if index_dir else ""
+        except OSError:  # one stands in a folder that is gone
+            return
+        # A relative place is another one to the server, which stands elsewhere.
+        places = filter(None, (home, os.environ.get("CODESEARCH_CONFIG")))
+        if os.path.isdir(self.root) and all(os.path.isabs(os.path.expanduser(place)) for place in places):
+            self.place = Place(self.root, self.index_dir, home)
 
     def run(self) -> int | None:
         """Let the server answer; return the exit code, or None where the command has to run here."""
@@ -65,22 +71,28 @@ class Client:
         except OSError:
             self.start = True
             return None
-        with connection:
-            try:
-                return self._exchange(connection, token)
-            except (OSError, ProtocolError, ValueError) as error:
-                # A server that crashed has left its lock, one that hangs still holds it.
-                self.start = True
-                self.replace = isinstance(error, TimeoutError)
-                return None
+        said: list[tuple[bytes, bytes]] = []
+        try:
+            with connection:
+                code = self._exchange(connection, token, said)
+        except (OSError, ProtocolError, ValueError, AttributeError) as error:  # the last: a stream that is closed
+            # A server that crashed has left its lock, one that hangs still holds it.
+            self.start = True
+            self.replace = isinstance(error, TimeoutError)
+            return None
+        if code is not None:
+            for kind, text in said:
+                _write(kind, text)
+        return code
 
-    def _exchange(self, connection: socket.socket, token: str) -> int | None:
+    def _exchange(self, connection: socket.socket, token: str, held: list[tuple[bytes, bytes]]) -> int | None:
+        """Send the command; return its exit code and add to HELD what it prints, or return None if it is declined."""
         request = {
             "do": protocol.COMMAND,
             "token": token,
             "code": protocol.fingerprint(),
             "argv": self._argv,
-            "cwd": os.getcwd(),  # noqa: PTH109
+            "cwd": os.getcwd(),
             "environ": dict(os.environ),
             "stdout": _facts(sys.stdout),
             "stderr": _facts(sys.stderr),
@@ -90,7 +102,6 @@ class Client:
         if len(said) > protocol.MAX_REQUEST:
             return None
         protocol.send(connection, protocol.REQUEST, said)
-        held: list[tuple[bytes, bytes]] = []
         size = 0
         progress = sys.stderr.isatty()
         while True:
@@ -102,10 +113,7 @@ class Client:
                 self.start = self.replace = payload.decode("ascii", "replace") == protocol.OTHER_CODE
                 return None
             if kind == protocol.EXIT:
-                code = int(payload)
-                for kind, text in held:
-                    _write(kind, text)
-                return code
+                return int(payload)
             if kind == protocol.ERR and progress and not held:
                 _write(kind, payload)
                 continue

@@ -30,6 +30,7 @@ from codesearch.server.protocol import Place, ProtocolError
 if TYPE_CHECKING:
     from codesearch.server.streams import Line
     from codesearch.server.warm import Pool
+    from codesearch.settings import Settings
 
 IDLE: Final = 1800.0
 """Seconds without a request after which the server ends."""
@@ -78,6 +79,9 @@ class Daemon:
         self._code = protocol.fingerprint()
         self._token = secrets.token_hex(32)
         self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._pool: Pool | None = None
+        self._watched: list[Path] = []
         self._count = _Count()
         self._last = time.monotonic()
         self._lines: set[Line] = set()
@@ -104,6 +108,7 @@ class Daemon:
             except Timeout:
                 return False
         memory.be_small()
+        Path(self.place.facts).unlink(missing_ok=True)  # of one that was killed: no facts are better than old ones
         try:
             with self._listen() as listener:
                 self._serve(listener)
@@ -127,7 +132,7 @@ class Daemon:
             listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         listener.settimeout(_TICK)
-        facts: dict[str, Any] = {"pid": os.getpid(), "code": self._code}
+        facts: dict[str, Any] = {"pid": os.getpid(), "born": _born(os.getpid()), "code": self._code}
         if not self.place.unix:
             facts |= {"port": listener.getsockname()[1], "token": self._token}
         fresh = Path(self.place.facts + ".new")
@@ -146,31 +151,49 @@ class Daemon:
             Path(name).unlink(missing_ok=True)
 
     def _serve(self, listener: socket.socket) -> None:
-        from codesearch.config import resolve
-        from codesearch.server.streams import dispatch
-        from codesearch.server.warm import Pool
-
-        with Pool(self._root) as pool:
-            folder = pool.place(resolve(self._root, {}).settings(), self._index_dir)
-            self._watched = [self._root, folder]
-            out = self._log_file or _log_file(folder)
-            dispatch(out)
-            logging.basicConfig(stream=out, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
-                if hasattr(signal, "SIGHUP"):
-                    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            log.info("serving %s, process %d", self._root, os.getpid())
-            threading.Thread(target=self._warm_up, args=(pool,), daemon=True).start()
-            threading.Thread(target=self._pulse, daemon=True).start()
-            why = self._accept(listener, pool)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
+            if hasattr(signal, "SIGHUP"):
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # Clients are met at once: one that waits for what is being loaded waits no longer than if it loaded it itself.
+        for work in (self._load, self._pulse):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            why = self._accept(listener)
             listener.close()
             deadline = time.monotonic() + _FINISH
             while self._lines and time.monotonic() < deadline:
                 time.sleep(0.02)
             log.info("ended: %s", why)
+        finally:
+            if self._pool is not None:
+                self._pool.close()
 
-    def _accept(self, listener: socket.socket, pool: Pool) -> str:
+    def _load(self) -> None:
+        """Load what answers, then warm it up."""
+        try:
+            from codesearch.config import resolve
+            from codesearch.server.streams import dispatch
+            from codesearch.server.warm import Pool
+
+            pool = Pool(self._root)
+            said = pool.settings(resolve(self._root, {}).settings(), self._index_dir)
+            folder = pool.place(said)
+            out = self._log_file or _log_file(folder)
+            dispatch(out)
+            logging.basicConfig(stream=out, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+            self._watched = [self._root, folder]
+            self._pool = pool
+            log.info("serving %s, process %d", self._root, os.getpid())
+        except Exception:
+            log.exception("loading failed")
+            self._stop.set()
+            return
+        finally:
+            self._ready.set()
+        self._warm_up(pool, said)
+
+    def _accept(self, listener: socket.socket) -> str:
         """Accept clients until it is time to end; return why it is."""
         looked = time.monotonic()
         used = True
@@ -185,7 +208,7 @@ class Daemon:
                 continue
             if connection is not None:
                 self._slots.acquire()
-                threading.Thread(target=self._meet, args=(connection, pool), daemon=True).start()
+                threading.Thread(target=self._meet, args=(connection,), daemon=True).start()
             now = time.monotonic()
             if self._lines:
                 self._last = now
@@ -215,12 +238,11 @@ class Daemon:
                 return "the socket is gone"
         return ""
 
-    def _warm_up(self, pool: Pool) -> None:
-        from codesearch.config import resolve
+    def _warm_up(self, pool: Pool, said: Settings) -> None:
         from codesearch.server.warm import DeclinedError
 
         try:
-            pool.warm_up(pool.settings(resolve(self._root, {}).settings(), self._index_dir))
+            pool.warm_up(said)
         except DeclinedError:
             log.info("the index is not ready yet")
         except Exception:
@@ -234,16 +256,16 @@ class Daemon:
             for line in lines:
                 line.pulse()
 
-    def _meet(self, connection: socket.socket, pool: Pool) -> None:
+    def _meet(self, connection: socket.socket) -> None:
         try:
             with connection:
-                self._talk(connection, pool)
+                self._talk(connection)
         except (OSError, ProtocolError, ValueError, KeyError, TypeError) as error:
             log.warning("a client was sent away: %s", error or type(error).__name__)
         finally:
             self._slots.release()
 
-    def _talk(self, connection: socket.socket, pool: Pool) -> None:
+    def _talk(self, connection: socket.socket) -> None:
         from codesearch.server.streams import Line
 
         connection.settimeout(_READ)
@@ -255,7 +277,6 @@ class Daemon:
             raise ProtocolError("a wrong token")
         line = Line(connection)
         line.send(protocol.ALIVE)
-        self._last = time.monotonic()
         match request.get("do"):
             case protocol.STOP:
                 self._stop.set()
@@ -264,17 +285,29 @@ class Daemon:
                 line.send(protocol.OUT, json.dumps(self._status()).encode())
                 line.send(protocol.EXIT, b"0")
             case _:
-                self._command(line, request, pool)
+                self._command(line, request)
 
-    def _command(self, line: Line, request: dict[str, Any], pool: Pool) -> None:
-        from codesearch.server.request import answer
-        from codesearch.server.warm import DeclinedError
-
+    def _command(self, line: Line, request: dict[str, Any]) -> None:
         if request["code"] != self._code:
             line.send(protocol.DECLINE, protocol.OTHER_CODE.encode())
             return
+        self._last = time.monotonic()
         with self._changing:
             self._lines.add(line)
+        try:
+            self._ready.wait()
+            if self._pool is None:
+                self._decline(line, "nothing to serve")
+            else:
+                self._answer(line, request, self._pool)
+        finally:
+            with self._changing:
+                self._lines.discard(line)
+
+    def _answer(self, line: Line, request: dict[str, Any], pool: Pool) -> None:
+        from codesearch.server.request import answer
+        from codesearch.server.warm import DeclinedError
+
         try:
             code = answer(line, request, pool)
             if not line.gone:
@@ -288,9 +321,6 @@ class Daemon:
         except Exception:
             log.exception("an answer failed; the client makes it")
             self._decline(line, "error")
-        finally:
-            with self._changing:
-                self._lines.discard(line)
 
     def _decline(self, line: Line, why: str) -> None:
         self._count.declined += 1
@@ -324,11 +354,21 @@ def _log_file(folder: Path) -> TextIO:
         return Path(os.devnull).open("w")
 
 
+def _born(pid: int) -> str:
+    """Return when a process was started, in the kernel's words, or nothing where that is not told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
 def _end(place: Place) -> bool:
     """End the server at PLACE, which holds its lock; return whether there is one to wait for."""
     pid = place.read().get("pid")
     if not isinstance(pid, int) or pid <= 1:
         return True  # it is about to say, or to end
+    if _born(pid) != place.read().get("born"):
+        return True  # another process has its number now
     try:
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE

@@ -148,7 +148,7 @@ def _folder() -> str:
     if os.name == "nt":
         return os.path.join(environ.get("LOCALAPPDATA") or environ.get("TEMP") or ".", "codesearch", "run")
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
+    if runtime.startswith("/") and os.access(runtime, os.W_OK):
         return os.path.join(runtime, "codesearch")
     return os.path.join(environ.get("TMPDIR") or "/tmp", f"codesearch-{os.getuid()}")
 

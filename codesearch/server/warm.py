@@ -151,9 +151,9 @@ class Pool:
         """Return SAID with the index where INDEX_DIR says, if it says."""
         return replace(said, index_dir=Path(index_dir)) if index_dir else said
 
-    def place(self, said: Settings, index_dir: str) -> Path:
+    def place(self, settings: Settings) -> Path:
         """Return the folder of the index."""
-        return Warm.open(self.root, self.settings(said, index_dir)).layout.folder
+        return Warm.open(self.root, settings).layout.folder
 
     def warm_up(self, settings: Settings) -> None:
         """Load what answering needs and compare the files, so that the first question does not wait for it."""

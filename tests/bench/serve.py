@@ -2,8 +2,8 @@
 
 SOURCE is a folder of source code; files of it are copied to a temporary folder, as `tests.bench.index` does it, and
 made a git repository. Every time is from starting the command to its end, a median; `rg`, where it is installed,
-searches the same folder for a word. The clients of the last figure each ask 125 times; an answer that is not that of a
-process of its own counts as wrong.
+searches the same folder for a word. The clients at last each ask 125 times; an answer that is not that of a process of
+its own counts as wrong.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,9 +45,11 @@ def indexed(root: Path) -> Path:
 class Server:
     """What a test does with the server of one folder."""
 
-    def __init__(self, root: Path, command: Command, runtime: Path) -> None:
+    def __init__(self, root: Path, command: Command, environment: dict[str, str]) -> None:
         self.root = root
-        self.runtime = runtime / "codesearch"
+        self.environment = environment
+        self.runtime = Path(environment["XDG_RUNTIME_DIR"]) / "codesearch"
+        self.started: list[subprocess.Popen[bytes]] = []
         self._command = command
 
     def ask(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +62,14 @@ class Server:
         said: dict[str, object] = json.loads(self.command("serve", "--status", "--json").stdout)
         return said
 
+    def start(self, **environment: str) -> int:
+        """Start the server as a client does, and wait until it answers; return its process."""
+        command = [sys.executable, "-P", "-m", "codesearch.server", "--root", str(self.root.resolve())]
+        self.started.append(
+            subprocess.Popen(command, env=self.environment | environment, cwd="/", stderr=subprocess.DEVNULL)
+        )
+        return self.up()
+
     def answered(self) -> int:
         said = self.status()
         return int(str(said["answered"])) if said["running"] else -1
@@ -68,8 +79,14 @@ class Server:
         self.wait(lambda: bool(self.status()["running"]))
         return int(str(self.status()["pid"]))
 
+    def end(self) -> None:
+        for pid in processes(self.root):
+            os.kill(pid, signal.SIGKILL)
+        for process in self.started:
+            process.wait(10)
+
     @staticmethod
-    def wait(true: Callable[[], bool], seconds: float = 30) -> None:
+    def wait(true: Callable[[], bool], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < deadline, "in vain"
@@ -96,12 +113,7 @@ def processes(root: Path) -> list[int]:
     return found
 
 
-def end(root: Path) -> None:
-    for pid in processes(root):
-        os.kill(pid, signal.SIGKILL)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(
     tmp_path_factory: pytest.TempPathFactory,
     codesearch: Command,  # noqa: F811
@@ -109,13 +121,12 @@ def served(
 ) -> Iterator[Server]:
     """A repository whose server runs."""
     root = indexed(tmp_path_factory.mktemp("s") / "shop")
-    server = Server(root, codesearch, Path(surroundings["XDG_RUNTIME_DIR"]))
+    server = Server(root, codesearch, surroundings)
     try:
-        assert server.ask("cart").returncode == 0
-        server.up()
+        server.start()
         yield server
     finally:
-        end(root)
+        server.end()
 
 
 @pytest.fixture
@@ -126,7 +137,16 @@ def fresh(
 ) -> Iterator[Server]:
     """An indexed repository without a server."""
     root = indexed(tmp_path / "shop")
+    server = Server(root, codesearch, surroundings)
     try:
-        yield Server(root, codesearch, Path(surroundings["XDG_RUNTIME_DIR"]))
+        yield server
     finally:
-        end(root)
+        server.end()
+
+
+@pytest.fixture(scope="session")
+def cart(served: Server) -> str:
+    """What the question `cart` prints, with a server and without."""
+    done = served.ask("cart")
+    assert done.returncode == 0
+    return done.stdout
