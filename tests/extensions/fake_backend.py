@@ -3,7 +3,8 @@
 
 It behaves as the question says: `slow` takes half a second, or until it is cancelled; `crash` ends the process;
 `nothing` finds nothing; `refuse` is an error with advice; `garbage` breaks the framing; `pieces` answers byte by byte;
-`escapes` answers with what an editor must show as data. Anything else finds the functions of `sample.py`.
+`escapes` answers with what an editor must show as data. Anything else finds the functions of
+`sample.py`, the pause first if it is asked for.
 
 FAKE_OLD=1 makes it a codesearch that knows no `--stdio`; FAKE_LOG=FILE keeps what it was told, a message a line.
 """
@@ -60,6 +61,8 @@ def found() -> list[dict[str, Any]]:
 def ask(params: dict[str, Any], cancelled: threading.Event) -> dict[str, Any]:
     query = params["query"]
     results, confidence = found(), 0.8
+    if "pause" in query:
+        results = [{**hit, "rank": i} for i, hit in enumerate((results[1], results[0], results[2]), 1)]
     if "slow" in query:
         cancelled.wait(0.5)
     if "crash" in query:

@@ -4,8 +4,8 @@
 const HEADER_END = "\r\n\r\n";
 /** Bytes of a header; the longest that is meant is under a hundred. */
 const MAX_HEADER = 4096;
-/** Bytes of a message: 200 results with their text are under two million. */
-export const MAX_MESSAGE = 32 << 20;
+/** Bytes of a message, as PROTOCOL.md has it. */
+export const MAX_MESSAGE = 4 << 20;
 
 /** What came cannot be a message; nothing after it can be told apart, so the connection is over. */
 export class FramingError extends Error {}

@@ -29,6 +29,7 @@ export async function open(hit: Hit<Folder>, options: vscode.TextDocumentShowOpt
 export class Preview {
   private readonly before = vscode.window.activeTextEditor;
   private readonly beforeSelection = this.before?.selection;
+  private readonly beforeRange = this.before?.visibleRanges[0];
   private readonly beforeTabs = new Set(tabs().map(keyOf));
   private editor: vscode.TextEditor | undefined;
   private last = 0;
@@ -52,7 +53,10 @@ export class Preview {
     await vscode.window.tabGroups.close(ours, true);
     if (!this.before || !this.beforeSelection) return;
     const { document, viewColumn } = this.before;
-    await vscode.window.showTextDocument(document, { ...(viewColumn ? { viewColumn } : {}), selection: this.beforeSelection });
+    // Focus is left alone: by now a person may be typing into something else.
+    const editor = await vscode.window.showTextDocument(document, { ...(viewColumn ? { viewColumn } : {}), preserveFocus: true });
+    editor.selection = this.beforeSelection;
+    if (this.beforeRange) editor.revealRange(this.beforeRange, vscode.TextEditorRevealType.AtTop);
   }
 }
 
