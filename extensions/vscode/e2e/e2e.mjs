@@ -115,9 +115,16 @@ async function trusted() {
     }
 
     await editor.command("Developer: Show Running Extensions");
-    const row = page.locator(".runtime-extensions-editor .monaco-list-row, .editor-container .monaco-list-row", { hasText: "codesearch" }).first();
-    await row.waitFor();
-    see(`VS Code says of it: ${/Activation: *\d+ ?ms/.exec(await row.innerText())?.[0] ?? (await row.innerText()).replace(/\s+/g, " ")}`);
+    const row = page.locator(".monaco-list-row", { hasText: "Activation:" });
+    await row.first().hover();
+    const mine = row.filter({ hasText: "codesearch" });
+    for (let i = 0; i < 20 && !(await mine.count()); i++) {
+      await page.mouse.wheel(0, 200);
+      await sleep(200);
+    }
+    const [, milliseconds] = /Activation: *(\d+) ?ms/.exec(await mine.first().innerText());
+    see(`VS Code says of it: activation ${milliseconds} ms`);
+    assert.ok(Number(milliseconds) <= 300);
   } catch (error) {
     await page.screenshot({ path: join(tmpdir(), "codesearch-e2e-failed.png") });
     throw error;

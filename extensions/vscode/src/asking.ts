@@ -13,6 +13,8 @@ export interface Asked {
   errors: Error[];
   /** Share of the files that could be searched, 0 to 1. */
   indexed: number;
+  /** The index is still being built: asked again, there may be more. */
+  building: boolean;
   state: string;
 }
 
@@ -41,12 +43,13 @@ export async function ask(folders: Folders, query: string, signal?: AbortSignal)
     hits: merge(answers, params.limit ?? 30),
     errors,
     indexed: Math.min(1, ...answers.map(({ answer }) => answer.indexed)),
+    building: answers.some(({ answer }) => answer.indexed < 1 || answer.state === "missing"),
     state: answers.find(({ answer }) => answer.state !== "fresh")?.answer.state ?? "fresh",
   };
 }
 
 /** What the list cannot say by itself; empty when all is well. */
 export function remark(asked: Asked): string {
-  if (asked.indexed < 1) return `indexing, ${Math.floor(asked.indexed * 100)} % searched`;
+  if (asked.building) return `indexing, ${Math.floor(asked.indexed * 100)} % searched`;
   return asked.state === "fresh" ? "" : `index: ${asked.state}`;
 }

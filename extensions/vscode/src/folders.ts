@@ -42,6 +42,7 @@ export class Folder {
   }
 
   progressed(progress: Progress): void {
+    if (progress.stage === "warning") return this.log.warn(`[${this.name}] ${progress.message}`);
     this.progress = progress.kind === "end" ? undefined : progress;
     this.changed();
     if (progress.kind === "end") void this.refresh();

@@ -14,6 +14,8 @@ import { label } from "./visible";
 const PAUSE = 60;
 /** Milliseconds that a line is active before its file is opened: moving fast opens nothing. */
 const PREVIEW_PAUSE = 90;
+/** Milliseconds before the same question is asked again of an index that is still being built. */
+const AGAIN = 1000;
 
 interface Item extends vscode.QuickPickItem {
   hit?: Hit<Folder>;
@@ -41,13 +43,16 @@ export function pick(folders: Folders, keep: (asked: Asked) => void): void {
     (answer) => {
       asked = answer;
       list.busy = false;
-      list.items = itemsOf(answer, several);
+      showItems(itemsOf(answer, several));
       list.title = ["codesearch", remark(answer)].filter(Boolean).join(": ");
       const error = answer.errors[0];
       if (error && !answer.hits.length && isMissing(folders) && !complained) {
         complained = true;
         list.hide();
         void complain(error, folders);
+      } else if (answer.building) {
+        list.busy = true;
+        searching.run((signal) => ask(folders, answer.query, signal), AGAIN);
       }
     },
     (error) => {
@@ -56,8 +61,19 @@ export function pick(folders: Folders, keep: (asked: Asked) => void): void {
     },
   );
 
+  // The line that a person has moved to stays theirs when the same question is answered by more of the index.
+  const showItems = (items: Item[]) => {
+    const active = list.activeItems[0]?.hit?.result.id;
+    const moved = moving && active !== undefined;
+    list.items = items;
+    const same = moved ? items.find(({ hit }) => hit?.result.id === active) : undefined;
+    if (same) list.activeItems = [same];
+  };
+  let moving = false;
+
   list.onDidChangeValue((value) => {
     showing.cancel();
+    moving = false;
     if (!value.trim()) {
       searching.cancel();
       asked = undefined;
@@ -70,6 +86,7 @@ export function pick(folders: Folders, keep: (asked: Asked) => void): void {
   });
   list.onDidChangeActive(([item]) => {
     const hit = item?.hit;
+    moving = item !== undefined && item !== list.items[0];
     if (hit && preview) showing.run(() => preview.show(hit));
   });
   list.onDidAccept(() => {
@@ -102,7 +119,7 @@ export function pick(folders: Folders, keep: (asked: Asked) => void): void {
 function itemsOf(asked: Asked, several: boolean): Item[] {
   const items = asked.hits.map((hit) => itemOf(hit, several));
   for (const error of asked.errors) items.push(said("$(warning)", error.message));
-  return items.length ? items : [said("$(info)", asked.indexed < 1 ? "Nothing yet; the index is being built" : "Nothing here answers that")];
+  return items.length ? items : [said("$(info)", asked.building ? "Nothing yet; the index is being built" : "Nothing here answers that")];
 }
 
 function itemOf(hit: Hit<Folder>, several: boolean): Item {
