@@ -118,7 +118,11 @@ def answer(id_: object, method: str, params: dict[str, Any]) -> None:
         said = {"version": 1, "state": "fresh", **place, "symbol": "pause", "related": more}
     elif method == "explain":
         parts = [{"name": "words", "worth": 0.5, "why": "retry"}]
-        said = {"results": [{**{k: h[k] for k in ("path", "start_line", "symbol", "score")}, "parts": parts} for h in found()]}
+        said = {
+            "results": [
+                {**{k: h[k] for k in ("path", "start_line", "symbol", "score")}, "parts": parts} for h in found()
+            ]
+        }
     elif method == "status":
         counts = {"files": 2, "chunks": 3, "model": {"name": "fake", "fingerprint": "00"}, "languages": {}}
         said = {"version": 1, **STATE, **counts, "indexing": False, "adapting": False}

@@ -21,7 +21,7 @@ const see = (text) => console.log(`${((performance.now() - started) / 1000).toFi
 
 // The questions, and what their answers are called, for either backend.
 const asks = real
-  ? { question: "where are the vectors of unchanged chunks reused?", best: "_vectors", file: "index.py", second: "who ends the idle background server", secondBest: "idle" }
+  ? { question: "where are the vectors of unchanged chunks reused?", best: "_vectors", file: "store.py", second: "who ends the idle background server", secondBest: "_end" }
   : { question: "where are calls retried?", best: "retry", file: "sample.py", second: "how long is a pause", secondBest: "pause" };
 
 function workspace(name) {

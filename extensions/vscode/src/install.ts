@@ -23,7 +23,8 @@ export async function complain(error: Error, folders: Folders): Promise<void> {
     if (choice === "Set the Path") void vscode.commands.executeCommand("workbench.action.openSettings", "codesearch.command");
     return;
   }
-  const advice = error instanceof RefusedError && error.advice ? ` ${error.advice}` : "";
+  // Some messages end with it already.
+  const advice = error instanceof RefusedError && !error.message.includes(error.advice) ? `. ${error.advice}` : "";
   const choice = await vscode.window.showErrorMessage(`codesearch: ${visible(error.message + advice)}`, "Restart", "Show the Log");
   if (choice === "Restart") void vscode.commands.executeCommand("codesearch.restart");
   if (choice === "Show the Log") void vscode.commands.executeCommand("codesearch.log");

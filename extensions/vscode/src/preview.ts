@@ -14,7 +14,8 @@ const lines = vscode.window.createTextEditorDecorationType({
 export function rangeOf(hit: Hit<Folder>, document: vscode.TextDocument): vscode.Range {
   const last = document.lineCount - 1;
   const start = Math.min(Math.max(hit.result.start_line - 1, 0), last);
-  const end = Math.min(Math.max(hit.result.end_line - 1, start), last);
+  let end = Math.min(Math.max(hit.result.end_line - 1, start), last);
+  while (end > start && document.lineAt(end).isEmptyOrWhitespace) end--;
   return new vscode.Range(start, 0, end, document.lineAt(end).text.length);
 }
 

@@ -15,8 +15,12 @@ M.setup = config.set
 
 local function complain(failed)
   if failed.kind ~= "cancelled" then
-    local advice = failed.advice and failed.advice ~= "" and ". " .. failed.advice or ""
-    backend.say(failed.message .. advice, vim.log.levels.ERROR)
+    local message, advice = failed.message, failed.advice or ""
+    -- Some messages end with it already.
+    if not message:find(advice, 1, true) then
+      message = message .. ". " .. advice
+    end
+    backend.say(message, vim.log.levels.ERROR)
   end
 end
 
