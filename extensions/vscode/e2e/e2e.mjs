@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,11 +11,13 @@ import { Editor } from "./editor.mjs";
 
 const here = import.meta.dirname;
 const repository = resolve(here, "../../..");
-const vsix = join(here, "../dist/codesearch.vsix");
 const at = process.argv.indexOf("--screenshot");
 const screenshot = at > 0 ? process.argv[at + 1] : undefined;
 const real = process.env.CODESEARCH;
 const top = mkdtempSync(join(tmpdir(), "codesearch-e2e-"));
+// A copy, for the next build removes the one in dist/.
+const vsix = join(top, "codesearch.vsix");
+copyFileSync(join(here, "../dist/codesearch.vsix"), vsix);
 const started = performance.now();
 const see = (text) => console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${text}`);
 
@@ -57,11 +59,6 @@ async function trusted() {
     await page.locator(".tab", { hasText: asks.file }).waitFor();
     await page.locator(".monaco-editor .cdr[class*=ced]").first().waitFor();
     see("the first result's file shows behind the list, its lines highlighted");
-    if (screenshot) {
-      await sleep(1500);
-      await page.screenshot({ path: screenshot });
-    }
-
     const times = [];
     for (let i = 0; i < 20; i++) {
       await page.keyboard.press("Control+A");
@@ -90,6 +87,14 @@ async function trusted() {
     await page.locator(".quick-input-titlebar .codicon-list-tree").click();
     await editor.tree().filter({ hasText: asks.file }).first().waitFor();
     see(`results view: ${(await editor.tree().allInnerTexts()).slice(0, 3).map((text) => text.replace(/\s+/g, " ")).join(" | ")}`);
+
+    if (screenshot) {
+      await editor.ask(asks.question, asks.best);
+      await page.keyboard.press("ArrowDown");
+      await sleep(2000);
+      await page.screenshot({ path: screenshot });
+      await editor.escape();
+    }
 
     const before = editor.processes("serve", "--stdio", folder);
     assert.equal(before.length, 1);

@@ -13,15 +13,14 @@ export interface Asked {
   errors: Error[];
   /** Share of the files that could be searched, 0 to 1. */
   indexed: number;
-  /** The index is still being built: asked again, there may be more. */
+  /** The index is still being built, or brought up to date: asked again, there may be more. */
   building: boolean;
-  state: string;
 }
 
 export function askParams(query: string): AskParams {
   const settings = vscode.workspace.getConfiguration("codesearch");
-  const tests = settings.get<string>("tests", "asked");
-  return { query, limit: settings.get("limit", 30), ...(tests === "asked" ? {} : { tests: tests === "yes" }) };
+  const tests = settings.get<string>("tests", "default");
+  return { query, limit: settings.get("limit", 30), ...(tests === "default" ? {} : { tests: tests === "yes" }) };
 }
 
 export async function ask(folders: Folders, query: string, signal?: AbortSignal): Promise<Asked> {
@@ -43,13 +42,12 @@ export async function ask(folders: Folders, query: string, signal?: AbortSignal)
     hits: merge(answers, params.limit ?? 30),
     errors,
     indexed: Math.min(1, ...answers.map(({ answer }) => answer.indexed)),
-    building: answers.some(({ answer }) => answer.indexed < 1 || answer.state === "missing"),
-    state: answers.find(({ answer }) => answer.state !== "fresh")?.answer.state ?? "fresh",
+    building: answers.some(({ answer }) => answer.indexed < 1 || answer.state !== "fresh"),
   };
 }
 
 /** What the list cannot say by itself; empty when all is well. */
 export function remark(asked: Asked): string {
-  if (asked.building) return `indexing, ${Math.floor(asked.indexed * 100)} % searched`;
-  return asked.state === "fresh" ? "" : `index: ${asked.state}`;
+  if (asked.indexed < 1) return `indexing, ${Math.floor(asked.indexed * 100)} % searched`;
+  return asked.building ? "files that were changed just now are not searched yet" : "";
 }

@@ -50,7 +50,7 @@ export class Results implements vscode.TreeDataProvider<Node>, vscode.Disposable
       const hits = answer.related.filter((result) => result.relation === relation).map((result) => ({ folder, result }));
       return { is: "relation" as const, title, icon, hits };
     }).filter((group) => group.hits.length);
-    const what = answer.symbol ?? `${answer.path}:${answer.start_line}`;
+    const what = answer.symbol || `${answer.path}:${answer.start_line}`;
     this.show(groups, groups.length ? `Related to ${visible(what)}` : `Nothing is related to ${visible(what)}`);
   }
 
@@ -105,7 +105,7 @@ function fileItem(group: FileGroup<Folder>): vscode.TreeItem {
 
 function hitItem(node: HitNode): vscode.TreeItem {
   const { symbol, text, start_line, end_line, kind, language, reasons } = node.hit.result;
-  const item = new vscode.TreeItem(visible(symbol ?? firstLine(text)));
+  const item = new vscode.TreeItem(visible(symbol || firstLine(text)));
   item.iconPath = new vscode.ThemeIcon(iconOf(kind));
   item.description = start_line === end_line ? `${start_line}` : `${start_line}–${end_line}`;
   const code = text.split("\n").slice(0, TOOLTIP_LINES).join("\n");

@@ -61,6 +61,7 @@ function shortly(folder: Folder): Shortly {
   if (status?.indexing) return { text: "$(sync~spin) codesearch: indexing", weight: 3 };
   if (!status) return { text: "$(search) codesearch", weight: 0 };
   if (status.state === "missing") return { text: "$(search) codesearch: no index yet", weight: 1 };
+  if (status.state === "files") return { text: "$(search) codesearch: files changed", weight: 1 };
   if (status.state !== "fresh") return { text: `$(search) codesearch: ${label(status.state)}`, weight: 1 };
   return { text: `$(check) codesearch${gainShortly(status.adaptation)}`, weight: 0 };
 }

@@ -9,7 +9,7 @@ M.values = {
   arguments = {},
   -- How many answers.
   limit = 20,
-  -- true: tests rank as other code; false: they are left out; nil: they come last, unless they are asked for.
+  -- Whether tests are among the answers: true, false, or nil as codesearch itself is set.
   tests = nil,
   -- Whether adapting may read and learn from the folder.
   trusted = true,

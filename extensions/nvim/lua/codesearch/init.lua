@@ -106,7 +106,7 @@ function M.related(options)
     if #answer.related == 0 then
       return backend.say("nothing is related to this")
     end
-    show(root, answer.related, "Related to " .. (answer.symbol or answer.path), options.quickfix)
+    show(root, answer.related, "Related to " .. places.name(answer), options.quickfix)
   end)
 end
 

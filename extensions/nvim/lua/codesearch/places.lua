@@ -13,8 +13,10 @@ function M.path(root, result)
   return root .. "/" .. path
 end
 
+--- What a piece of code is called, or how it begins.
 function M.name(result)
-  return visible(result.symbol or vim.trim(result.text or ""):match("^[^\n]*") or "")
+  local symbol = result.symbol or ""
+  return visible(symbol ~= "" and symbol or vim.trim(result.text or result.path):match("^[^\n]*"))
 end
 
 --- One line: what it is called, where it is, and for related code why.
