@@ -72,7 +72,7 @@ export class Editor {
   /** Opens the list and types; waits until a line says EXPECTED. */
   async ask(question, expected, timeout = 60_000) {
     await this.command("codesearch: Ask a Question");
-    await this.page.locator('.quick-input-widget input[placeholder^="Ask your code"]').waitFor();
+    await this.asking().waitFor();
     await this.page.keyboard.type(question, { delay: 15 });
     await this.page.locator(".quick-input-list .monaco-list-row", { hasText: expected }).first().waitFor({ timeout });
   }
@@ -98,6 +98,11 @@ export class Editor {
     await this.page.keyboard.insertText(text);
     await this.page.waitForFunction(() => globalThis.seen.shown > 0, undefined, { timeout: 10_000 });
     return await this.page.evaluate(() => globalThis.seen.shown - globalThis.seen.typed);
+  }
+
+  /** The field of the question. */
+  asking() {
+    return this.page.locator('.quick-input-widget input[placeholder^="Ask your code"]');
   }
 
   tree() {

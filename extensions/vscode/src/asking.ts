@@ -25,18 +25,20 @@ export function askParams(query: string): AskParams {
 
 export async function ask(folders: Folders, query: string, signal?: AbortSignal): Promise<Asked> {
   const params = askParams(query);
-  const answers: { folder: Folder; answer: Answer }[] = [];
   const errors: Error[] = [];
-  await Promise.all(
-    folders.all.map(async (folder) => {
+  // In the order of the folders, not of their answers, so that the same question gives the same list.
+  const all = await Promise.all(
+    folders.all.map(async (folder): Promise<{ folder: Folder; answer: Answer }[]> => {
       try {
-        answers.push({ folder, answer: await folder.backend.request("ask", params, { signal }) });
+        return [{ folder, answer: await folder.backend.request("ask", params, { signal }) }];
       } catch (error) {
         if (error instanceof CancelledError) throw error;
         errors.push(error as Error);
+        return [];
       }
     }),
   );
+  const answers = all.flat();
   return {
     query,
     hits: merge(answers, params.limit ?? 30),

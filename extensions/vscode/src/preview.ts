@@ -34,9 +34,15 @@ export class Preview {
   private readonly beforeTabs = new Set(tabs().map(keyOf));
   private editor: vscode.TextEditor | undefined;
   private last = 0;
+  private opening: Promise<unknown> = Promise.resolve();
 
-  async show(hit: Hit<Folder>): Promise<void> {
-    const turn = ++this.last;
+  show(hit: Hit<Folder>): Promise<void> {
+    const shown = this.shown(hit, ++this.last);
+    this.opening = shown.catch(() => {});
+    return shown;
+  }
+
+  private async shown(hit: Hit<Folder>, turn: number): Promise<void> {
     const editor = await open(hit, { preview: true, preserveFocus: true });
     if (turn !== this.last) return;
     if (this.editor && this.editor !== editor) this.editor.setDecorations(lines, []);
@@ -48,6 +54,8 @@ export class Preview {
   async leave(chosen: boolean): Promise<void> {
     const shown = this.last > 0;
     this.last = -1;
+    // What is being opened cannot be stopped, and would come on top of what follows.
+    await this.opening;
     this.editor?.setDecorations(lines, []);
     if (chosen || !shown) return;
     const ours = tabs().filter((tab) => tab.isPreview && !this.beforeTabs.has(keyOf(tab)));

@@ -34,7 +34,7 @@ export function pick(folders: Folders, keep: (asked: Asked) => void): void {
   const several = folders.all.length > 1;
   const preview = vscode.workspace.getConfiguration("codesearch").get("preview", true) ? new Preview() : undefined;
   let asked: Asked | undefined;
-  let chosen = false;
+  let chosen: { hit: Hit<Folder>; options: vscode.TextDocumentShowOptions } | undefined;
   let complained = false;
 
   const showing = new Latest<void>(PREVIEW_PAUSE, () => {}, () => {});
@@ -89,29 +89,28 @@ export function pick(folders: Folders, keep: (asked: Asked) => void): void {
     moving = item !== undefined && item !== list.items[0];
     if (hit && preview) showing.run(() => preview.show(hit));
   });
-  list.onDidAccept(() => {
-    const hit = list.activeItems[0]?.hit;
+  const choose = (hit: Hit<Folder> | undefined, options: vscode.TextDocumentShowOptions) => {
     if (!hit) return;
-    chosen = true;
+    chosen = { hit, options };
     list.hide();
-    open(hit, { preview: false }).catch((error) => vscode.window.showErrorMessage(error.message));
-  });
-  list.onDidTriggerItemButton(({ item }) => {
-    if (!item.hit) return;
-    chosen = true;
-    list.hide();
-    open(item.hit, { preview: false, viewColumn: vscode.ViewColumn.Beside }).catch((error) => vscode.window.showErrorMessage(error.message));
-  });
+  };
+  list.onDidAccept(() => choose(list.activeItems[0]?.hit, {}));
+  list.onDidTriggerItemButton(({ item }) => choose(item.hit, { viewColumn: vscode.ViewColumn.Beside }));
   list.onDidTriggerButton(() => {
     if (!asked) return;
     keep(asked);
     list.hide();
   });
-  list.onDidHide(() => {
+  list.onDidHide(async () => {
     searching.cancel();
     showing.cancel();
-    void preview?.leave(chosen);
     list.dispose();
+    try {
+      await preview?.leave(chosen !== undefined);
+      if (chosen) await open(chosen.hit, { ...chosen.options, preview: false });
+    } catch (error) {
+      void vscode.window.showErrorMessage(`codesearch: ${(error as Error).message}`);
+    }
   });
   list.show();
 }
