@@ -269,5 +269,30 @@ if vim.env.CODESEARCH then
   end)
 end
 
+local here = vim.fn.fnamemodify(debug.getinfo(1, "S").source:sub(2), ":p:h")
+for _, file in ipairs(vim.fn.glob(here .. "/../../conversations/*.json", true, true)) do
+  test("what the real server was recorded to say is understood: " .. vim.fn.fnamemodify(file, ":t"), function()
+    local places = require("codesearch.places")
+    local decode = { luanil = { object = true, array = true } }
+    local recorded = vim.json.decode(table.concat(vim.fn.readfile(file), "\n"), decode).messages
+    local unframe = framing.unframer()
+    for _, entry in ipairs(recorded) do
+      local message = unframe(framing.framed(entry.message))[1]
+      local result = type(message.result) == "table" and message.result or {}
+      for _, place in ipairs(result.related or (result.confidence and result.results) or {}) do
+        assert(places.line(place):find(place.path, 1, true))
+        assert(places.path(root, place))
+      end
+    end
+  end)
+end
+
+-- The last test's backend, alive; test/run looks whether it ends with the editor.
+vim.cmd("CodeSearchStatus")
+vim.wait(5000, function()
+  return backend.pid(root) ~= nil
+end)
+vim.fn.writefile({ tostring(backend.pid(root)) }, top .. "/pid")
+
 out(failures == 0 and "all well" or failures .. " failed")
 vim.cmd(failures == 0 and "qall!" or "cquit!")

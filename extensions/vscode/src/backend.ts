@@ -53,7 +53,10 @@ export class Backend {
   private connection: Promise<Connection> | undefined;
   private child: ChildProcessWithoutNullStreams | undefined;
   private deaths = 0;
-  private timer: NodeJS.Timeout | undefined;
+  /** Ends the pause before a new start. */
+  private wake: (() => void) | undefined;
+  /** Raised by each stop: what was begun before one must not go on after it. */
+  private turn = 0;
   private disposed = false;
   state: BackendState = { is: "off" };
 
@@ -95,20 +98,35 @@ export class Backend {
   }
 
   private async start(delay: number): Promise<Connection> {
-    if (delay) await new Promise((resolve) => (this.timer = setTimeout(resolve, delay)));
-    this.set({ is: "starting" });
+    const { turn } = this;
+    if (delay) await this.pause(delay);
     try {
-      return await this.launched();
+      this.check(turn);
+      this.set({ is: "starting" });
+      return await this.launched(turn);
     } catch (error) {
+      if (turn !== this.turn) throw new GoneError("the backend was stopped");
       this.connection = undefined;
       this.set({ is: "failed", why: (error as Error).message });
       throw error;
     }
   }
 
-  private async launched(): Promise<Connection> {
+  private pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.wake = () => (clearTimeout(timer), resolve());
+    });
+  }
+
+  private check(turn: number): void {
+    if (turn !== this.turn) throw new GoneError("the backend was stopped");
+  }
+
+  private async launched(turn: number): Promise<Connection> {
     const { root, client, log } = this.options;
     const { command, args } = await this.options.launch();
+    this.check(turn);
     const all = ["serve", "--stdio", "--root", root, ...args];
     log(`starting ${command} ${all.join(" ")}`);
     // Not in the folder: a stranger's files must not be found before the program's own.
@@ -142,11 +160,12 @@ export class Backend {
       const initialized = await connection.request("initialize", hello, { signal: timeout.signal });
       if (initialized.protocolVersion !== PROTOCOL_VERSION)
         throw new CannotStartError(`${command} is version ${initialized.version}, which speaks another protocol; bring it and this extension up to date`);
+      this.check(turn);
       running = true;
       this.set({ is: "running", initialized });
       return connection;
     } catch (error) {
-      this.child = undefined;
+      if (this.child === child) this.child = undefined;
       child.kill();
       if (error instanceof CannotStartError) throw error;
       if (error instanceof RefusedError) throw new CannotStartError([error.message, error.advice].filter(Boolean).join(": "));
@@ -172,7 +191,8 @@ export class Backend {
   }
 
   private stop(): void {
-    clearTimeout(this.timer);
+    this.turn++;
+    this.wake?.();
     const { child, connection } = this;
     this.child = undefined;
     this.connection = undefined;

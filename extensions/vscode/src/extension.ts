@@ -12,7 +12,7 @@ import { open } from "./preview";
 import { pick } from "./quickpick";
 import { type HitNode, Results } from "./results";
 import { showStatus, StatusBar } from "./statusbar";
-import { label } from "./visible";
+import { label, visible } from "./visible";
 import { adapt, index } from "./work";
 
 export function activate(context: vscode.ExtensionContext): void {
@@ -72,7 +72,7 @@ async function why({ hit }: HitNode, query: string | undefined): Promise<void> {
   const mine = results.find(({ path, start_line }) => path === hit.result.path && start_line === hit.result.start_line);
   if (!mine) return void vscode.window.showInformationMessage("codesearch: the index has changed since; ask again.");
   const items = mine.parts.map(({ name, worth, why }) => ({ label: `${worth < 0 ? "−" : "+"}${Math.abs(worth).toFixed(2)}  ${label(name)}`, description: label(why) }));
-  await vscode.window.showQuickPick(items, { title: `${mine.score.toFixed(2)} for ${mine.symbol || mine.path}`, placeHolder: query });
+  await vscode.window.showQuickPick(items, { title: `${mine.score.toFixed(2)} for ${visible(mine.symbol || mine.path)}`, placeHolder: query });
 }
 
 /** A backend that died is told of once, until it runs again. */

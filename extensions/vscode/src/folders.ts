@@ -1,5 +1,6 @@
 // One backend for each folder of the workspace, started when it is first asked; what each is doing, for those who show it.
 
+import { isAbsolute } from "node:path";
 import * as vscode from "vscode";
 import { Backend, type BackendState } from "./backend";
 import { find, NotFoundError } from "./find";
@@ -38,6 +39,8 @@ export class Folder {
   }
 
   uri(path: string): vscode.Uri {
+    // The backend answers from this folder alone; what says otherwise is not opened.
+    if (isAbsolute(path) || path.split("/").includes("..")) throw new Error(`${path} is not in ${this.name}`);
     return vscode.Uri.joinPath(this.workspaceFolder.uri, path);
   }
 

@@ -5,7 +5,7 @@ import * as vscode from "vscode";
 import { CancelledError, RefusedError } from "./connection";
 import { OWN_ENVIRONMENT } from "./find";
 import type { Folders } from "./folders";
-import { visible } from "./visible";
+import { message } from "./visible";
 
 // It ends where a person goes on: codesearch is in no package index, so a name from one would be a stranger's.
 const WINDOWS = `py -m venv "$HOME/${OWN_ENVIRONMENT}"; & "$HOME/${OWN_ENVIRONMENT}/Scripts/pip" install `;
@@ -18,14 +18,14 @@ export function isMissing(folders: Folders): boolean {
 export async function complain(error: Error, folders: Folders): Promise<void> {
   if (error instanceof CancelledError) return;
   if (isMissing(folders)) {
-    const choice = await vscode.window.showErrorMessage(`codesearch: ${visible(error.message)}. It is a Python program (3.11 or newer) of its own.`, "Install in a Terminal", "Set the Path");
+    const choice = await vscode.window.showErrorMessage(`codesearch: ${message(error.message)}. It is a Python program (3.11 or newer) of its own.`, "Install in a Terminal", "Set the Path");
     if (choice === "Install in a Terminal") install();
     if (choice === "Set the Path") void vscode.commands.executeCommand("workbench.action.openSettings", "codesearch.command");
     return;
   }
   // Some messages end with it already.
   const advice = error instanceof RefusedError && !error.message.includes(error.advice) ? `. ${error.advice}` : "";
-  const choice = await vscode.window.showErrorMessage(`codesearch: ${visible(error.message + advice)}`, "Restart", "Show the Log");
+  const choice = await vscode.window.showErrorMessage(`codesearch: ${message(error.message + advice)}`, "Restart", "Show the Log");
   if (choice === "Restart") void vscode.commands.executeCommand("codesearch.restart");
   if (choice === "Show the Log") void vscode.commands.executeCommand("codesearch.log");
 }

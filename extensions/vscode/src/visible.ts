@@ -11,6 +11,11 @@ export function visible(text: string): string {
   });
 }
 
+/** For a message, where `[text](command:…)` would be a link. */
+export function message(text: string): string {
+  return visible(text).replaceAll("](", "] (");
+}
+
 /** On one line, for a label; `$(name)` would be an icon there. */
 export function label(text: string): string {
   return visible(text.replace(/\s+/g, " ").trim()).replace(/\$\([^)]*\)/g, (icon) => `\\${icon}`);

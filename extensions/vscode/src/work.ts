@@ -5,7 +5,7 @@ import { CancelledError } from "./connection";
 import type { Folder, Folders } from "./folders";
 import { complain } from "./install";
 import type { Adaptation, Progress, Verb, Verbs } from "./protocol";
-import { visible } from "./visible";
+import { message as plain } from "./visible";
 
 export async function index(folders: Folders, rebuild: boolean): Promise<void> {
   await Promise.all(folders.all.map((folder) => work(folders, folder, "index", { rebuild }, rebuild ? "building the index" : "indexing")));
@@ -19,7 +19,7 @@ export async function adapt(folders: Folders): Promise<void> {
   const folder = await folders.choose("Adapt the retriever to which folder?");
   if (!folder) return;
   const adaptation = await work(folders, folder, "adapt", {}, "adapting");
-  if (adaptation) void vscode.window.showInformationMessage(`codesearch: ${visible(outcome(adaptation))}`);
+  if (adaptation) void vscode.window.showInformationMessage(`codesearch: ${plain(outcome(adaptation))}`);
 }
 
 /** What came of a training, for people. */
@@ -52,7 +52,7 @@ async function work<V extends Verb>(folders: Folders, folder: Folder, verb: V, p
           folder.progressed(said);
           const increment = Math.max(0, (said.percentage ?? reached) - reached);
           reached += increment;
-          bar.report({ message: visible(sentence(said)), increment });
+          bar.report({ message: plain(sentence(said)), increment });
         };
         return await folder.backend.request(verb, params, { signal: controller.signal, progress });
       },

@@ -112,6 +112,28 @@ test("work reports, and stops when it is cancelled", async () => {
   await assert.rejects(adapting, CancelledError);
 });
 
+test("who waits for a new start is told when it is stopped, and nothing starts after that", async () => {
+  const { one } = backend({ launch: async () => launcher({}), firstDelay: 5000 });
+  await one.request("status", {});
+  await assert.rejects(one.request("index", {}, { signal: AbortSignal.abort() }), CancelledError);
+  const child = (one as unknown as { child: { kill(signal: string): void } }).child;
+  child.kill("SIGKILL");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(one.state.is, "waiting");
+  const asked = one.request("index", {});
+  one.dispose();
+  await assert.rejects(asked, GoneError);
+
+  let launched = () => {};
+  const late = backend({ launch: () => new Promise((resolve) => (launched = () => resolve(launcher({})))) });
+  const waiting = late.one.request("index", {});
+  await new Promise(setImmediate);
+  late.one.dispose();
+  launched();
+  await assert.rejects(waiting, GoneError);
+  assert.equal((late.one as unknown as { child: unknown }).child, undefined);
+});
+
 test("a folder that is closed takes its process with it", async () => {
   const { one } = fake();
   await one.request("status", {});

@@ -9,7 +9,7 @@ import { find, NotFoundError, OWN_ENVIRONMENT } from "../src/find";
 import { Latest } from "../src/latest";
 import { byFile, merge } from "../src/merge";
 import type { Answer, Result } from "../src/protocol";
-import { codeBlock, label, visible } from "../src/visible";
+import { codeBlock, label, message, visible } from "../src/visible";
 
 function program(...parts: string[]): string {
   const path = join(...parts);
@@ -82,6 +82,7 @@ test("of many requests only the last is answered, and the others are cancelled",
 
 test("text of a repository is data: no escapes, no turned lines, no icons, no end of the block", () => {
   assert.equal(visible("a\u001b[31m\u202eb\tc\nd"), "a␛[31m<202e>b\tc\nd");
+  assert.equal(message("[x](command:y)"), "[x] (command:y)");
   assert.equal(label("  $(error)\n x "), "\\$(error) x");
   assert.equal(codeBlock("x\n```\n![](http://y)", "python'"), "````python\nx\n```\n![](http://y)\n````\n");
 });
