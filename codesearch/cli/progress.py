@@ -42,7 +42,10 @@ class Watch:
         return self._done
 
     def run_for(self, work: Generator[events.Event, None, None], seconds: float) -> events.Done | None:
-        """Carry out indexing for SECONDS, or until something can be searched; return what was done, if that was all."""
+        """Carry out indexing for SECONDS, or until something can be searched; return what was done, if that was all.
+
+        What would take no more than as long again is not left undone.
+        """
         self.follow(_until_soon(work, seconds))
         return self._done
 
@@ -132,12 +135,18 @@ class Watch:
 
 
 def _until_soon(work: Generator[events.Event, None, None], seconds: float) -> Generator[events.Event, None, None]:
+    """Do WORK for SECONDS; all of it, if what is left then would take no longer."""
     started = time.monotonic()
+    planned = 0
     with closing(work):
         for event in work:
             yield event
-            if isinstance(event, events.Progress) and time.monotonic() - started > seconds:
-                return
+            if isinstance(event, events.Planned):
+                planned = event.bytes
+            if isinstance(event, events.Progress) and (took := time.monotonic() - started) > seconds:
+                left = took * (planned / max(event.bytes, 1) - 1)
+                if left > seconds:
+                    return
 
 
 class _Speed:
