@@ -647,8 +647,11 @@ def clear(
     index_dir: IndexDir = None,
 ) -> None:
     """Remove a folder's index and the retriever that was adapted to it; the folder's own files are not touched."""
+    from codesearch.cli.serving import place
     from codesearch.generations import clear as remove
     from codesearch.paths import Layout
+    from codesearch.server import protocol
+    from codesearch.server.client import control
     from codesearch.workspace import Workspace
 
     if gone:
@@ -665,7 +668,8 @@ def clear(
                 raise UsageError("nobody is there to be asked: give --yes.")
             if not typer.confirm(f"Remove {visible(str(folder))}?", err=True):
                 raise typer.Exit(NOTHING_FOUND)
-        size = remove(Layout(folder), 0)
+        control(place(where, str(folder) if index_dir else ""), protocol.STOP)  # it would answer from what is gone
+        size = remove(Layout(folder), 1)
         registry.forget(where, folder)
         _complain(f"removed {folder} ({size / 1e6:,.1f} MB)")
 
