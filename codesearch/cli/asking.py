@@ -63,12 +63,13 @@ def only(
 ) -> Filter | None:
     """Return which files may answer, or None for all; raise UsageError for a type that there is not."""
     from codesearch.filetypes import globs_of
-    from codesearch.languages import language_of
-    from codesearch.search import Filter
 
     globs = [*globs, *globs_of(types), *globs_of(not_types, wanted=False)]
     if not (paths or globs or languages) and tests:
         return None
+    from codesearch.languages import language_of
+    from codesearch.search import Filter
+
     named = (name.lower() for name in languages)
     known = frozenset(language_of(f"file.{name}", b"") or name for name in named)
     return Filter(tuple(globs), known, paths, tests=tests)

@@ -92,6 +92,7 @@ def checks(root: Path, index_dir: Path | None, given: config.Config) -> Iterator
         ("training", _training),
         ("folder", lambda: _folder(root, index_dir, given)),
         ("index", lambda: _index(root, index_dir, given)),
+        ("server", lambda: _server(root, index_dir)),
         ("terminal", _terminal),
     ):
         yield _tried(about, check)
@@ -194,6 +195,25 @@ def _index(root: Path, index_dir: Path | None, given: config.Config) -> Finding 
     if said.state is Stale.MISSING:
         return "there is none yet; the first question builds it"
     return f"out of date ({said.state}); the next question brings it up to date"
+
+
+def _server(root: Path, index_dir: Path | None) -> Finding | str:
+    from codesearch.cli.serving import place
+    from codesearch.server import protocol
+    from codesearch.server.client import control
+
+    where = place(root.resolve(), str(index_dir.absolute()) if index_dir else "")
+    if where.exists() and not where.trusted():
+        advice = (
+            "Remove it, or make it yours alone (chmod 700); until then every question is answered in its own process."
+        )
+        return Finding("server", f"{where.folder} is not a folder of this user alone", wrong=True, advice=advice)
+    said = control(where, protocol.STATUS)
+    if said is None:
+        return "none runs for this folder; the next question starts one, unless --no-server or CODESEARCH_NO_SERVER"
+    if said["code"] != protocol.fingerprint():
+        return "one of another version runs; the next question replaces it"
+    return f"process {said['pid']}, {said['answered']:,} answered"
 
 
 def _terminal() -> str:

@@ -20,7 +20,8 @@ _PATIENCE: Final = 15.0
 _NONE: Final = "no server runs for {}; the next `codesearch ask` starts one"
 
 
-def _place(root: Path, index_dir: str) -> Place:
+def place(root: Path, index_dir: str) -> Place:
+    """Return where the server of ROOT, a real path, is met."""
     return Place(str(root), os.path.abspath(index_dir) if index_dir else "", os.environ.get("CODESEARCH_HOME", ""))  # noqa: PTH100
 
 
@@ -44,13 +45,13 @@ def run(root: Path, index_dir: str, idle: str) -> None:
 
 def stop(root: Path, index_dir: str) -> bool:
     """End the server of ROOT; return whether there was one."""
-    place = _place(root, index_dir)
-    said = control(place, protocol.STATUS)
-    if said is None or control(place, protocol.STOP) is None:
+    met = place(root, index_dir)
+    said = control(met, protocol.STATUS)
+    if said is None or control(met, protocol.STOP) is None:
         print(_NONE.format(visible(str(root))), file=sys.stderr)
         return False
     deadline = time.monotonic() + _PATIENCE
-    while place.read().get("pid") == said.get("pid") and time.monotonic() < deadline:
+    while met.read().get("pid") == said.get("pid") and time.monotonic() < deadline:
         time.sleep(0.02)
     print(f"stopped the server of {visible(str(root))}", file=sys.stderr)
     return True
@@ -58,7 +59,7 @@ def stop(root: Path, index_dir: str) -> bool:
 
 def status(root: Path, index_dir: str, *, as_json: bool) -> bool:
     """Say how the server of ROOT does; return whether there is one."""
-    said = control(_place(root, index_dir), protocol.STATUS)
+    said = control(place(root, index_dir), protocol.STATUS)
     if as_json:
         print(json.dumps({"version": 1, "running": said is not None, **(said or {})}, indent=1))
     elif said is None:

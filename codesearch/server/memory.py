@@ -7,6 +7,7 @@ that. With 8,000 chunks, after some questions and changed files, that was 100 MB
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ def be_small() -> None:
 
 def give_back() -> None:
     """Return to the system what is free."""
+    gc.collect()  # a command leaves cycles behind: its context, its console
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -11,6 +11,7 @@ thread, after the first frame.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,11 @@ def run(root: Path, settings: Settings, editor: str = "") -> int:
         app.run()
     finally:
         app.reader.close()
-        app.session.close()
+        ended = app.session.close()
+    if not ended:
+        # A terminal that is closed takes the processes that cut files with it, and Python would wait for those for
+        # ever. What is cut off here is done again by the next run.
+        os._exit(app.return_code or 0)
     if app.broken is not None:
         raise app.broken
     return app.return_code or 0

@@ -21,6 +21,7 @@ from codesearch.cli.visible import visible
 from codesearch.settings import Settings
 from codesearch.tui import editor, look
 from codesearch.tui.history import History
+from codesearch.tui.listing import Listing
 from codesearch.tui.screen import WIDE, SearchScreen
 from codesearch.tui.session import Session
 from codesearch.tui.source import Page, Reader
@@ -64,19 +65,22 @@ class CodesearchApp(App[None]):
         self.history = History(root)
         self.session = Session(root, settings, self._tell)
         self.reader = Reader(root, settings, self._tell)
+        self.page = SearchScreen(root)
         self.broken: Exception | None = None
         for one in look.ALL.values():
             self.register_theme(one.theme)
         self.theme = self.preferred.name
+
+    def get_default_screen(self) -> SearchScreen:
+        """Return the page."""
+        return self.page
 
     def _tell(self, said: Told | Page) -> None:
         with suppress(RuntimeError):  # the loop may have ended
             self.post_message(Heard(said))
 
     def on_mount(self) -> None:
-        """Show the page, then start what answers."""
-        self.page = SearchScreen(self.root)
-        self.push_screen(self.page)
+        """Start what answers, when the page is painted."""
         self.call_after_refresh(self.page.call_after_refresh, self.session.start)
         import asyncio
 
@@ -87,7 +91,9 @@ class CodesearchApp(App[None]):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
 
     def on_heard(self, event: Heard) -> None:
-        """Pass on what was said."""
+        """Pass on what was said, as long as the page is there to hear it."""
+        if not self.page.query(Listing):
+            return
         match event.said:
             case Page():
                 self.page.show_page(event.said)

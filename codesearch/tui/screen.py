@@ -112,7 +112,7 @@ class Chip(Static):
 class SearchScreen(Screen[None]):
     """The page."""
 
-    CSS = """
+    DEFAULT_CSS = """
     SearchScreen { background: $background; color: $foreground; layers: base; }
     #top { height: 1; margin: 0 1; }
     #prompt { width: 2; color: $accent; text-style: bold; }

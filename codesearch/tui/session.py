@@ -36,7 +36,7 @@ _PATIENCE: Final = 0.2
 _SWITCH: Final = 0.001
 """Seconds after which a thread has to let another run. Python's own 5 ms would be felt in every key while the worker
 imports (LanceDB: 2 s) or indexes."""
-_FAREWELL: Final = 10.0
+_FAREWELL: Final = 5.0
 """Seconds that a worker has to finish what it does; what is cut off then is done again by the next run."""
 
 
@@ -89,8 +89,8 @@ class Session:
         """Whether the retriever is being adapted."""
         return self._adapting is not None and self._adapting.alive
 
-    def close(self) -> None:
-        """Stop what is under way, after the step that it is at, and release the index."""
+    def close(self) -> bool:
+        """Stop what is under way, after the step that it is at, and release the index; return whether that was done."""
         self.stop_adapting()
         with self._wake:
             self._closing = True
@@ -99,6 +99,7 @@ class Session:
             self._adapting.wait()
         if self._worker.is_alive():
             self._worker.join(_FAREWELL)
+        return not self._worker.is_alive()
 
     def _adapted(self, told: Told) -> None:
         self._tell(told)

@@ -30,6 +30,8 @@ AFTER: Final = 600
 """Lines shown from its beginning on."""
 _NEAR: Final = (12, 60)
 """Lines above a hit's beginning and below it that come first."""
+_PAINTED: Final = 0.03
+"""Seconds that the list has to be painted in, before this takes time from it."""
 _RESTED: Final = 0.2
 """Seconds without another request after which the others come."""
 WIDEST: Final = 400
@@ -100,14 +102,20 @@ class Reader:
                 wanted, self._wanted = self._wanted, None
             if self._closing or wanted is None:
                 return
+            if self._newer(_PAINTED):
+                continue
             near = self.page(*wanted, near=True)
             self._tell(near)
-            with self._wake:
-                if self._wake.wait_for(lambda: self._closing or self._wanted, _RESTED):
-                    continue
+            if self._newer(_RESTED):
+                continue
             if not near.missing and not self._busy.is_set():
                 with suppress(_InterruptedError):
                     self._tell(self.page(*wanted))
+
+    def _newer(self, seconds: float) -> bool:
+        """Wait for SECONDS, or for another request; return whether one came."""
+        with self._wake:
+            return bool(self._wake.wait_for(lambda: self._closing or self._wanted, seconds))
 
     def page(self, hit: Hit, query: str, *, near: bool = False) -> Page:
         """Return the page of HIT; what is NEAR it alone is coloured and marked, unless all of it was before."""

@@ -131,7 +131,7 @@ def test_a_folder_is_listed_when_it_is_indexed_and_not_when_it_is_cleared(shop: 
 def test_doctor_finds_everything_well_and_says_what_is_not(shop: Path, codesearch: Command) -> None:
     said = codesearch("doctor", cwd=shop)
     assert said.returncode == 0, said.stdout
-    assert [line.split()[0] for line in said.stdout.splitlines()] == ["ok"] * 9
+    assert [line.split()[0] for line in said.stdout.splitlines()] == ["ok"] * 10
     codesearch("index", "--no-train", cwd=shop)
     (shop / ".codesearch").chmod(0o755)
     (shop / ".codesearch" / "CURRENT").write_text("gen-x\n")
