@@ -116,9 +116,8 @@ async function trusted() {
     await editor.escape();
 
     await editor.command("codesearch: Bring the Index up to Date");
-    see(`indexing: ${await editor.status(/indexing|codesearch/)}`);
     if (!real) {
-      await editor.status("indexing");
+      see(`indexing: ${await editor.status(/indexing \d/)}`);
       await editor.command("codesearch: Adapt the Retriever to this Folder");
       see(`adapting: ${await editor.status("adapting, MRR")}`);
       see(`adapted: ${await editor.status("codesearch +33 %")}`);
