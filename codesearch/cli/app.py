@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import codesearch
-from codesearch import config, registry
+from codesearch import config, filtering, registry
 from codesearch.cli import background
 from codesearch.cli.style import Color, console
 from codesearch.cli.surroundings import here
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from codesearch.adaptation import Adaptation
     from codesearch.config import Config
+    from codesearch.server.methods import Methods
     from codesearch.workspace import Workspace
 
 NOTHING_FOUND: Final = 1
@@ -436,7 +437,7 @@ def ask(
         max_tokens=max_tokens,
         batch=bool(batch),
     )
-    only = asking.only(paths, glob or [], kind or [], not_kind or [], lang or [], not given["no-tests"])
+    only = filtering.only(paths, glob or [], kind or [], not_kind or [], lang or [], tests=not given["no-tests"])
     errors = console(given["color"], stderr=True)
     with _open(root, index_dir, given) as workspace:
         from codesearch.search import Mode
@@ -569,12 +570,24 @@ def serve(
         str, typer.Option(help="End when nothing was asked for so long: 90s, 30m, 8h. [default: 30m]", metavar="TIME")
     ] = "",
     as_json: Json = False,
+    stdio: Annotated[
+        bool, typer.Option("--stdio", help="Speak JSON-RPC over standard input and output, for editors.")
+    ] = False,
     index_dir: IndexDir = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
 ) -> None:
     """Answer the questions about a folder from a process that stays: the first `ask` starts one in the background.
 
-    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server.
+    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server. With
+    --stdio it serves whoever started it, as extensions/PROTOCOL.md says, until that closes the pipe.
     """
+    if stdio:
+        from codesearch.server.stdio import serve as converse
+
+        converse(_methods(root, index_dir, hidden, no_ignore, max_filesize))
+        return
     from codesearch.cli import serving
 
     around = here()
@@ -740,6 +753,17 @@ def _config(
     for warning in given.warnings:
         _complain(f"codesearch: warning: {warning}")
     return given
+
+
+def _methods(
+    root: Path, index_dir: Path | None, hidden: bool | None, no_ignore: bool | None, max_filesize: str
+) -> Methods:
+    """Return what a server answers with that whoever started it talks to."""
+    from codesearch.server.methods import Methods
+
+    size = parse_size(max_filesize, "--max-filesize") if max_filesize else None
+    flags = {"hidden": hidden, "no-ignore": no_ignore, "max-filesize": size}
+    return Methods(here().cwd / root, str(here().cwd / index_dir) if index_dir else "", flags)
 
 
 def _open(root: Path, index_dir: Path | None, given: Config) -> Workspace:
