@@ -204,6 +204,7 @@ class Methods:
     def _answer(self, params: object, tell: Tell, check: Check) -> tuple[Answer, Warm]:
         said = read.taken(params, _FIELDS, ("query",))
         paths = [read.inside(self.root, f"paths[{at}]", path) for at, path in enumerate(said.get("paths", ()))]
+        came = time.monotonic()
         given, workspace = self._opened()
         chosen = only(
             paths,
@@ -215,7 +216,7 @@ class Methods:
             tests=said.get("tests", not given["no-tests"]),
         )
         started = time.perf_counter()
-        state = self._refreshed(workspace, tell, check)
+        state = self._refreshed(workspace, tell, check, came)
         limit, least = said.get("limit", given["limit"]), said.get("minScore", given["min-score"])
         try:
             if state is Stale.MISSING:
@@ -228,9 +229,13 @@ class Methods:
             return Answer(said["query"], Stale.MISSING, took, (), 0.0, 0.0), workspace
         return (answer if state is Stale.FRESH else replace(answer, state=state)), workspace
 
-    def _refreshed(self, workspace: Warm, tell: Tell, check: Check) -> Stale:
-        """Bring the index up to date, for a while; return FRESH, FILES for one that is not, MISSING for none yet."""
-        run = self.indexer.refresh(tell, check, wait=_SOON if _answers(workspace) else _FIRST)
+    def _refreshed(self, workspace: Warm, tell: Tell, check: Check, came: float) -> Stale:
+        """Bring the index up to date, for a while since the question CAME; return what there is to answer from.
+
+        It is FRESH, FILES if it is not, MISSING if there is nothing yet.
+        """
+        soon = _SOON if _answers(workspace) else _FIRST
+        run = self.indexer.refresh(tell, check, wait=came + soon - time.monotonic())
         if run is not None:
             if run.error is None:
                 return Stale.FRESH
@@ -244,8 +249,9 @@ class Methods:
         known: dict[str, read.Check] = {"path": read.text, "line": read.line, "limit": read.limit}
         said = read.taken(params, known, ("path", "line"))
         path = read.inside(self.root, "path", said["path"])
+        came = time.monotonic()
         workspace = self.workspace()
-        state = self._refreshed(workspace, tell, check)
+        state = self._refreshed(workspace, tell, check, came)
         if state is Stale.MISSING:
             raise IndexBusyError("the index is being built, and holds nothing yet. Ask again in a moment.")
         subject, found = workspace.related(path, said["line"], said.get("limit", 5), refresh=False)
