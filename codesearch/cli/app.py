@@ -23,7 +23,7 @@ from codesearch.cli import background
 from codesearch.cli.style import Color, console
 from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
-from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
+from codesearch.errors import CodesearchError, ExtraMissingError, IndexBusyError, StorageError, UsageError
 from codesearch.settings import parse_duration, parse_size
 from codesearch.types import Stale
 
@@ -601,6 +601,25 @@ def serve(
     serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
 
 
+@app.command(short_help="Answer an editor's language client.")
+def lsp(
+    root: Root = Path(),
+    index_dir: IndexDir = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Answer an editor that speaks the Language Server Protocol, over standard input and output.
+
+    Its search for symbols takes questions. The folders are those that are open there, or else --root. Needs the extra
+    `lsp`.
+    """
+    _needs("pygls", "lsp")
+    from codesearch.server.lsp import serve as converse
+
+    converse(lambda where: _methods(where, index_dir, hidden, no_ignore, max_filesize), here().cwd / root)
+
+
 @app.command("config", short_help="Show what is set, and by what.")
 def show_config(
     root: Root = Path(),
@@ -753,6 +772,13 @@ def _config(
     for warning in given.warnings:
         _complain(f"codesearch: warning: {warning}")
     return given
+
+
+def _needs(module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ExtraMissingError(
+            f"this needs {module}: install codesearch with its extra `{extra}`, as in '.[{extra}]'."
+        )
 
 
 def _methods(

@@ -39,6 +39,8 @@ _SOON: Final = 1.2
 """Seconds that a question waits for the index to be brought up to date; then it is answered from what there is."""
 _FIRST: Final = 1.7
 """The same, where there is nothing to answer from yet; a first answer is to come within 2 s, whatever it says."""
+_NUDGE: Final = 0.3
+"""Seconds to wait for more files to be saved."""
 _FIELDS: Final[Mapping[str, read.Check]] = {
     "query": read.query,
     "limit": read.limit,
@@ -82,6 +84,7 @@ class Methods:
         self._shares = pool is not None
         self._pool = pool
         self._opening = threading.Lock()
+        self._nudged = False
         self._index_dir = index_dir
         self._flags = dict(flags or {})
         self.indexer = Indexer(self.workspace)
@@ -148,9 +151,21 @@ class Methods:
         """Open the index, in the background, so that the first question does not wait for it; writes nothing."""
         threading.Thread(target=self._warm_up, name="warming up", daemon=True).start()
 
-    def stop_indexing(self) -> None:
-        """Give up the indexing that is under way; what is indexed stays."""
-        self.indexer.stop()
+    def nudge(self) -> None:
+        """Bring an index that is there up to date in the background: files may have changed. Often is not too often."""
+        with self._opening:
+            if self._nudged:
+                return
+            self._nudged = True
+        timer = threading.Timer(_NUDGE, self._refresh_quietly)
+        timer.daemon = True
+        timer.start()
+
+    def _refresh_quietly(self) -> None:
+        self._nudged = False
+        with suppress(CodesearchError, CancelledError):
+            if self.workspace().usable():
+                self.indexer.refresh(self.indexer.background, _nobody)
 
     def close(self) -> None:
         """Stop what is under way, after the step that it is at, and release the index."""

@@ -22,7 +22,7 @@ _PIECE: Final = 1 << 16
 
 def serve(methods: Methods) -> None:
     """Converse until the client ends it, or its end of the pipe is closed."""
-    source, sink = _streams()
+    source, sink = take_streams()
     writing = threading.Lock()
 
     def send(text: bytes) -> None:
@@ -92,7 +92,8 @@ def _pieces(source: BinaryIO, length: int, take: Callable[[bytes], None]) -> boo
     return True
 
 
-def _streams() -> tuple[BinaryIO, BinaryIO]:
+def take_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Return standard input and output, and leave nothing in their places."""
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

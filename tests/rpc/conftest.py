@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,8 @@ def start(surroundings: dict[str, str]) -> Iterator[Starts]:
             client.process.wait(20)
         for stream in (client.into, client.out, client.errors):
             if not stream.closed:
-                try:
+                with suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
