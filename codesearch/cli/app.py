@@ -620,6 +620,26 @@ def lsp(
     converse(lambda where: _methods(where, index_dir, hidden, no_ignore, max_filesize), here().cwd / root)
 
 
+@app.command(short_help="Answer an agent, over MCP.")
+def mcp(
+    root: Annotated[
+        list[Path] | None,
+        typer.Option("--root", help="A folder to answer about; may be given again.", metavar="FOLDER"),
+    ] = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Answer an agent that speaks the Model Context Protocol, over standard input and output, about these folders only.
+
+    Needs the extra `mcp`.
+    """
+    _needs("mcp", "mcp")
+    from codesearch.server.mcp import serve as converse
+
+    converse([_methods(where, None, hidden, no_ignore, max_filesize) for where in root or [Path()]])
+
+
 @app.command("config", short_help="Show what is set, and by what.")
 def show_config(
     root: Root = Path(),
