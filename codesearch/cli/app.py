@@ -61,6 +61,17 @@ class Objectives(StrEnum):
     REVELA = "revela"
 
 
+class Clients(StrEnum):
+    """Whom `codesearch.cli.installing` can tell."""
+
+    CLAUDE = "claude"
+    CODEX = "codex"
+    CURSOR = "cursor"
+    OPENCODE = "opencode"
+    VSCODE = "vscode"
+    NVIM = "nvim"
+
+
 class _TerminatedError(SystemExit):
     """SIGTERM came. It leaves as Ctrl-C does, so that what cleans up on the way out has its turn."""
 
@@ -635,9 +646,40 @@ def mcp(
     Needs the extra `mcp`.
     """
     _needs("mcp", "mcp")
+    if not root and here().cwd.resolve() in (Path.home().resolve(), Path(here().cwd.anchor)):
+        # Agents that have no folder open start their servers there.
+        raise UsageError("this is no folder to search as a whole. Name one with --root.")
     from codesearch.server.mcp import serve as converse
 
     converse([_methods(where, None, hidden, no_ignore, max_filesize) for where in root or [Path()]])
+
+
+@app.command(
+    short_help="Tell an agent or editor about codesearch.",
+    epilog=_examples("codesearch install claude", "codesearch install nvim --yes"),
+)
+def install(
+    client: Annotated[Clients, typer.Argument(help="Whom to tell.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+) -> None:
+    """Tell an agent or editor about codesearch, in its own settings; the change is shown first.
+
+    All else in the file stays; one that can not be read is left alone.
+    """
+    from codesearch.cli import installing
+
+    change = installing.change(client)
+    if change.before == change.after:
+        _complain(f"{change.file} says so already: {change.what}")
+        return
+    print("\n".join(map(visible, change.diff())), flush=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody is there to be asked: give --yes.")
+        if not typer.confirm(f"Change {visible(str(change.file))}?", err=True):
+            raise typer.Exit(NOTHING_FOUND)
+    change.write()
+    _complain(f"wrote {change.file}: {change.what}. Start it anew.")
 
 
 @app.command("config", short_help="Show what is set, and by what.")
