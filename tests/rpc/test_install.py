@@ -27,7 +27,7 @@ FILES = {
     "nvim": ".config/nvim/plugin/codesearch.lua",
 }
 OTHERS = {
-    "claude": '{\n    "numStartups": 3,\n    "mcpServers": {\n        "other": {\n            "a": "é"\n        }\n    }\n}',
+    "claude": '{\n    "numStartups": 3,\n    "other": "é",\n    "mcpServers": {}\n}',
     "codex": '# mine\nmodel = "x"\n\n[mcp_servers.other]\ncommand = "o"\n\n[tui]\ntheme = "dark"\n',
     "cursor": '{\n  "mcpServers": {}\n}\n',
     "opencode": '{\n\t"theme": "x"\n}\n',
