@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from codesearch.workspace import Workspace
-from tests.cli.conftest import write
+from tests.cli.conftest import script, write  # noqa: F401
 from tests.conftest import SPEAKS
 
 Object = dict[str, Any]
@@ -56,7 +57,12 @@ class Client:
         self.out, self.into, self.errors = self.process.stdout, self.process.stdin, self.process.stderr
         self.told: list[Object] = []
         """Notifications, in order."""
+        self.answers: dict[int | str, Object] = {}
         self._number = 0
+        # A test that waits in vain fails with this instead of waiting for ever.
+        self._watch = threading.Timer(100, self.process.kill)
+        self._watch.daemon = True
+        self._watch.start()
 
     def write(self, text: bytes) -> None:
         self.into.write(b"Content-Length: %d\r\n\r\n%b" % (len(text), text))
@@ -69,7 +75,7 @@ class Client:
         self.write(json.dumps(said if params is None else said | {"params": params}).encode())
 
     def receive(self) -> Object:
-        """Return the next message; whoever waits in vain is ended by pytest."""
+        """Return the next message."""
         length = 0
         while line := self.out.readline().strip():
             length = int(line.removeprefix(b"Content-Length: "))
@@ -79,13 +85,14 @@ class Client:
         return said
 
     def wait(self, id_: int | str) -> Object:
-        """Return the response with ID_; notifications before it are kept."""
-        while True:
+        """Return the response with ID_; what comes before it is kept."""
+        while id_ not in self.answers:
             said = self.receive()
             if "method" in said:
                 self.told.append(said)
-            elif said["id"] == id_:
-                return said
+            else:
+                self.answers[said["id"]] = said
+        return self.answers.pop(id_)
 
     def request(self, method: str, **params: Any) -> Object:
         """Return the response to one request."""
@@ -105,6 +112,7 @@ class Client:
 
     def end(self) -> int:
         """Close the pipes; return the exit code."""
+        self._watch.cancel()
         self.into.close()
         code = self.process.wait(20)
         self.out.close()
