@@ -1,18 +1,51 @@
-"""How processes of ours are begun in a folder that a stranger has written."""
+"""How worker processes are begun in a folder that a stranger has written.
+
+Python looks for modules in the working directory first when it is started with -c, as it is for a worker, and for the
+process that tracks what workers share. One does stand in a stranger's repository, and a folder there that is called
+`multiprocessing` would be run. PYTHONSAFEPATH tells Python not to; it is set while one of ours is started, and not
+longer, for in others that this process starts, `python -m` is to do what it always does.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from multiprocessing.context import SpawnContext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, Final
+
+_VARIABLE: Final = "PYTHONSAFEPATH"
 
 
 def spawning() -> SpawnContext:
-    """Return how worker processes are begun.
+    """Return how worker processes are begun, as `multiprocessing` and process pools take it."""
+    if os.name == "posix":
+        from multiprocessing import resource_tracker
 
-    Python looks for modules in the working directory first when it is started with -c, as it is for a worker. One does
-    stand in a stranger's repository, and a folder there called `multiprocessing` would be run; so this tells Python not
-    to. The variable stays, as workers, and the process that tracks what they share, may be begun at any time.
-    """
-    os.environ["PYTHONSAFEPATH"] = "1"
-    return multiprocessing.get_context("spawn")
+        with _safely():
+            resource_tracker.ensure_running()
+    return _Context()
+
+
+@contextmanager
+def _safely() -> Iterator[None]:
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_VARIABLE, None)
+        else:
+            os.environ[_VARIABLE] = before
+
+
+class _Process(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _safely():
+            return SpawnProcess._Popen(process_obj)
+
+
+class _Context(SpawnContext):
+    Process = _Process

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
+import time
 import traceback
 from dataclasses import replace
 from enum import StrEnum
@@ -39,10 +40,12 @@ NOTHING_FOUND: Final = 1
 ERROR: Final = 2
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
-_SOON: Final = 3.0
-"""Seconds that the first question waits for its index: 5,000 to 10,000 chunks, and most repositories have no more."""
 TERMINATED: Final = 143
 """128 + SIGTERM."""
+_SOON: Final = 3.0
+"""Seconds that the first question waits for its index: 5,000 to 10,000 chunks, and most repositories have no more."""
+_BEGUN: Final = 10.0
+"""Seconds in which whoever builds the first index has written the first of it, on any machine."""
 
 
 class Searches(StrEnum):
@@ -858,6 +861,16 @@ def _open(root: Path, index_dir: Path | None, given: Config) -> Workspace:
     return here().open(here().cwd / root, given.settings(here().cwd / index_dir if index_dir else None))
 
 
+def _searchable(workspace: Workspace) -> bool:
+    """Wait until what another process is building for the first time can be searched; return whether it can."""
+    deadline = time.monotonic() + _BEGUN
+    while not workspace.unfinished() and not workspace.usable():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def _refresh(workspace: Workspace, errors: Console, *, whole: bool = True) -> Stale:
     """Bring the index up to date, or, where that can not be done now, say why and leave it.
 
@@ -872,7 +885,7 @@ def _refresh(workspace: Workspace, errors: Console, *, whole: bool = True) -> St
         work = workspace.index(patience=0) if begun else workspace.index()
         done = Watch(errors).run_for(work, _SOON) if first else Watch(errors).run(work)
     except (IndexBusyError, StorageError) as error:
-        if begun and isinstance(error, IndexBusyError):
+        if first and isinstance(error, IndexBusyError) and _searchable(workspace):
             return Stale.FILES
         if not workspace.usable():
             raise

@@ -36,11 +36,8 @@ def allow_processes() -> None:
     Python hands standard error to the process that tracks its resources, and Textual's stand-in for it is no file; so
     the tracker is started with the real one.
     """
-    from multiprocessing import resource_tracker
-
-    spawning()  # before the tracker is there
     with redirect_stderr(sys.__stderr__):
-        resource_tracker.ensure_running()
+        spawning()
 
 
 class Training:

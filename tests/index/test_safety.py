@@ -384,5 +384,7 @@ def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(tmp_path: Pat
     said = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120).stderr
     assert "indexed 326 files" in said, said
     assert not ran.exists()
+    list(prepare_all([], Settings(), workers=1))
+    assert "PYTHONSAFEPATH" not in os.environ, "what else this process starts finds its modules as ever"
     subprocess.run([sys.executable, "-c", "import multiprocessing"], cwd=root, capture_output=True)
     assert ran.exists(), "the trap works"

@@ -48,7 +48,8 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        return self._run("capture-pane", "-p").rstrip("\n")
+        # -J: what the terminal wrapped is one line, as it was written.
+        return "\n".join(map(str.rstrip, self._run("capture-pane", "-p", "-J").split("\n"))).rstrip()
 
     @property
     def colours(self) -> str:
