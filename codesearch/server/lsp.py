@@ -104,8 +104,8 @@ class Server(LanguageServer):
 
     def nudge(self, uris: Sequence[str]) -> None:
         """Refresh the indexes of the folders that these are in."""
-        for root, methods in list(self.folders.items()):
-            if any((path := to_fs_path(uri)) and Path(path).is_relative_to(root) for uri in uris):
+        for methods in list(self.folders.values()):
+            if any((path := to_fs_path(uri)) and _holds(methods, path) for uri in uris):
                 methods.nudge()
 
     def end(self) -> None:
@@ -121,14 +121,15 @@ class Server(LanguageServer):
             raise UsageError("no folder is open. Open one, or start `codesearch lsp --root FOLDER`.")
         named = params.pop("root", None)
         if named is not None:
-            found = self.folders.get(Path(named).resolve()) if isinstance(named, str) else None
+            known = isinstance(named, str) and "\0" not in named
+            found = self.folders.get(Path(named).resolve()) if known else None
             if found is None:
                 raise ParamsError(f"root is none of the open folders: {', '.join(map(str, self.folders))}")
             return found
         path = params.get("path")
         if isinstance(path, str):
-            for root, methods in self.folders.items():
-                if Path(path).is_relative_to(root):
+            for methods in self.folders.values():
+                if _holds(methods, path):
                     return methods
         return next(iter(self.folders.values()))
 
@@ -163,11 +164,13 @@ class Server(LanguageServer):
         """Return what answers QUERY in all folders, best first."""
         if not query.strip():
             return []
-        asked = (self.verb("ask", {"query": query, "limit": _SYMBOLS, "root": str(root)}) for root in self.folders)
+        folders = list(self.folders.values())
+        limit = {"query": query, "limit": _SYMBOLS}
+        asked = (self.verb("ask", {**limit, "root": str(methods.root)}) for methods in folders)
         answers = await asyncio.gather(*asked)
         found = [
-            [_symbol(root, result) for result in answer["results"]]
-            for root, answer in zip(self.folders, answers, strict=True)
+            [_symbol(methods.called, result) for result in answer["results"]]
+            for methods, answer in zip(folders, answers, strict=True)
         ]
         return [one for rank in zip_longest(*found) for one in rank if one is not None][:_SYMBOLS]
 
@@ -223,7 +226,7 @@ def make(open_root: Callable[[Path], Methods], root: Path | None) -> Server:
     @server.feature(lsp.TEXT_DOCUMENT_CODE_ACTION)
     def actions(ls: Server, params: lsp.CodeActionParams) -> list[lsp.Command]:
         path = to_fs_path(params.text_document.uri)
-        if not path or not any(Path(path).is_relative_to(root) for root in ls.folders):
+        if not path or not any(_holds(methods, path) for methods in ls.folders.values()):
             return []
         wanted = {"path": path, "line": params.range.start.line + 1}
         return [lsp.Command("Related code", "codesearch.related", arguments=[wanted])]
@@ -272,6 +275,10 @@ def _symbol(root: Path, result: Object) -> lsp.SymbolInformation:
     place = lsp.Location((root / result["path"]).as_uri(), lsp.Range(lsp.Position(first, 0), lsp.Position(last, 0)))
     name = result["symbol"] or f"{result['path']}:{first + 1}"
     return lsp.SymbolInformation(place, name, _KINDS[Kind(result["kind"])], container_name=result["path"])
+
+
+def _holds(methods: Methods, path: str) -> bool:
+    return any(Path(path).is_relative_to(root) for root in (methods.root, methods.called))
 
 
 def _plain(said: Any) -> Any:

@@ -80,6 +80,8 @@ class Methods:
         from codesearch.workspace import Workspace
 
         self.root = Workspace.open(root).root
+        self.called = Path(os.path.abspath(root))  # noqa: PTH100
+        """The root as whoever started this calls it, which may lead there through links."""
         self.trusted = True
         self._shares = pool is not None
         self._pool = pool
@@ -129,7 +131,7 @@ class Methods:
         said = read.taken(params, known, ("protocolVersion",))
         if said["protocolVersion"] != PROTOCOL_VERSION:
             raise ParamsError(f"protocolVersion is {said['protocolVersion']}; this speaks {PROTOCOL_VERSION} alone")
-        if "root" in said and os.path.realpath(said["root"]) != str(self.root):
+        if "root" in said and ("\0" in said["root"] or os.path.realpath(said["root"]) != str(self.root)):
             raise OutsideError(f"root is not the folder that is served: {self.root}")
         if not said.get("trusted", True) and self._shares:
             raise ParamsError("the shared server is for folders that are trusted; start `codesearch serve --stdio`")
@@ -218,7 +220,7 @@ class Methods:
 
     def _answer(self, params: object, tell: Tell, check: Check) -> tuple[Answer, Warm]:
         said = read.taken(params, _FIELDS, ("query",))
-        paths = [read.inside(self.root, f"paths[{at}]", path) for at, path in enumerate(said.get("paths", ()))]
+        paths = [self._inside(f"paths[{at}]", path) for at, path in enumerate(said.get("paths", ()))]
         came = time.monotonic()
         given, workspace = self._opened()
         chosen = only(
@@ -260,10 +262,13 @@ class Methods:
                 raise run.error
         return Stale.FILES if _answers(workspace) else Stale.MISSING
 
+    def _inside(self, name: str, said: str) -> str:
+        return read.inside(self.root, self.called, name, said)
+
     def _related(self, params: object, tell: Tell, check: Check) -> Object:
         known: dict[str, read.Check] = {"path": read.text, "line": read.line, "limit": read.limit}
         said = read.taken(params, known, ("path", "line"))
-        path = read.inside(self.root, "path", said["path"])
+        path = self._inside("path", said["path"])
         came = time.monotonic()
         workspace = self.workspace()
         state = self._refreshed(workspace, tell, check, came)
@@ -302,7 +307,7 @@ class Methods:
 
     def _open_at(self, params: object, _tell: Tell, _check: Check) -> Object:
         said = read.taken(params, {"path": read.text, "line": read.line}, ("path",))
-        path = self.root / read.inside(self.root, "path", said["path"])
+        path = self.root / self._inside("path", said["path"])
         if not (path.is_file() and os.access(path, os.R_OK)):
             raise ParamsError(f"path is no file that can be read: {said['path'][:200]}")
         return {"path": str(path), "line": said.get("line", 1)}

@@ -133,19 +133,21 @@ def duration(name: str, said: Any) -> float:
     return parse_duration(text(name, said), name)
 
 
-def inside(root: Path, name: str, said: str) -> str:
+def inside(root: Path, called: Path, name: str, said: str) -> str:
     """Return the path SAID, absolute or relative to ROOT, relative to it with forward slashes; empty for ROOT itself.
 
-    ROOT is a real path. Links are not followed: what lies behind one is not inside.
+    ROOT is a real path, and CALLED what it was called, which may lead there through links. Below it links are not
+    followed: what lies behind one is not inside.
 
     Raises:
         OutsideError: it is not inside.
     """
     if "\0" in said:
         raise OutsideError(f"{name} is no path")
-    where = os.path.normpath(root / said)
+    where = Path(os.path.normpath(root / said))
+    base = called if where.is_relative_to(called) else root
     try:
-        found = Path(where).relative_to(root)
+        found = where.relative_to(base)
     except ValueError as error:
         raise OutsideError(f"{name} is not in {root}: {said[:200]}") from error
     step = root

@@ -17,7 +17,13 @@ from codesearch.server.rpc import INVALID, MOST_BYTES, PARSE, Conversation, RpcE
 
 _LONGEST_LINE: Final = 1024
 """Bytes of a line of a header."""
+_MOST_SKIPPED: Final = 64 << 20
+"""Bytes of a message that is refused; one of more would keep all that comes behind it waiting, and ends it all."""
 _PIECE: Final = 1 << 16
+
+
+class EndError(RpcError):
+    """What can not be skipped."""
 
 
 def serve(methods: Methods) -> None:
@@ -38,6 +44,8 @@ def serve(methods: Methods) -> None:
                 text = receive(source)
             except RpcError as error:
                 conversation.refuse(error)
+                if isinstance(error, EndError):
+                    break
                 continue
             if text is None:
                 break
@@ -65,6 +73,8 @@ def receive(source: BinaryIO) -> bytes | None:
             length = int(value) if value.isdigit() and len(value) < 16 else -1
     if length < 0:
         raise RpcError(PARSE, "header", "there is no Content-Length" if seen else "there is no header")
+    if length > _MOST_SKIPPED:
+        raise EndError(INVALID, "size", f"a message has {length:,} bytes; the conversation ends")
     if length > MOST_BYTES:
         _pieces(source, length, lambda _: None)
         raise RpcError(INVALID, "size", f"a message has {length:,} bytes; {MOST_BYTES:,} are taken")

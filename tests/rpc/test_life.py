@@ -155,3 +155,21 @@ def test_text_that_would_steer_a_terminal_is_data(tmp_path: Path, start: Starts)
     said = client.result("ask", query="bell", minScore=0)["results"][0]["text"]
     assert "\x1b]0;" in said  # as JSON it was escaped; this is what it stands for
     assert "\\u001b" in json.dumps(said)
+
+
+def test_a_root_that_is_called_by_a_link_is_known_by_both_names(shop: Path, tmp_path: Path, start: Starts) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(shop)
+    client = start(link)
+    for root in (link, shop):
+        assert client.result("open-at", path=str(root / "shop/cart.py"))["path"] == str(shop / "shop/cart.py")
+        assert client.result("ask", query="cart", paths=[str(root / "shop")])["results"]
+    assert client.error("initialize", protocolVersion=1, root="\0")["code"] == -32600
+
+
+def test_a_message_that_never_ends_ends_the_conversation(shop: Path, start: Starts) -> None:
+    client = start(shop)
+    client.into.write(b"Content-Length: 99999999999\r\n\r\n")
+    client.into.flush()
+    assert client.receive()["error"]["data"]["kind"] == "size"
+    assert client.process.wait(20) == 0
