@@ -8,6 +8,7 @@ chooses among several folders. Handlers wait in the event loop while threads wor
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,9 @@ class Server(LanguageServer):
                     return methods
         return next(iter(self.folders.values()))
 
+    def report_server_error(self, error: Exception, source: object) -> None:
+        """Leave it at the answer to the request: by default every error pops up in the editor, too."""
+
     async def verb(self, name: str, params: object) -> Object:
         """Carry out a verb; an error is one of JSON-RPC."""
         given: object = {} if params is None else _plain(params)
@@ -249,6 +253,7 @@ def _offer(server: Server, name: str) -> None:
 
 def serve(open_root: Callable[[Path], Methods], root: Path | None) -> None:
     """Serve an editor over standard input and output until it ends."""
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)  # a traceback for every request that is refused
     source, sink = take_streams()
     server = make(open_root, root)
     try:

@@ -48,8 +48,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Client:
     """The other end of `codesearch serve --stdio`."""
 
-    def __init__(self, root: Path, surroundings: dict[str, str], *arguments: str) -> None:
-        command = [sys.executable, "-P", "-m", "codesearch.cli", "serve", "--stdio", "--root", str(root), *arguments]
+    def __init__(self, root: Path, surroundings: dict[str, str], *arguments: str, speaks: str = "serve") -> None:
+        words = [speaks, *(["--stdio"] if speaks == "serve" else []), "--root", str(root), *arguments]
+        command = [sys.executable, "-P", "-m", "codesearch.cli", *words]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings, cwd="/"
         )
@@ -78,7 +79,8 @@ class Client:
         """Return the next message."""
         length = 0
         while line := self.out.readline().strip():
-            length = int(line.removeprefix(b"Content-Length: "))
+            name, _, value = line.partition(b": ")
+            length = int(value) if name == b"Content-Length" else length
         assert length, "the server has gone"
         said: Object = json.loads(self.out.read(length))
         assert said["jsonrpc"] == "2.0"
@@ -91,7 +93,8 @@ class Client:
             if "method" in said:
                 self.told.append(said)
             else:
-                self.answers[said["id"]] = said
+                answered = said["id"]
+                self.answers[answered if isinstance(answered, (int, str)) else json.dumps(answered)] = said
         return self.answers.pop(id_)
 
     def request(self, method: str, **params: Any) -> Object:
@@ -128,8 +131,8 @@ def start(surroundings: dict[str, str]) -> Iterator[Starts]:
     """Start servers; those that a test leaves are ended."""
     started: list[Client] = []
 
-    def begin(root: Path, *arguments: str, initialize: bool = True, **said: Any) -> Client:
-        client = Client(root, surroundings, *arguments)
+    def begin(root: Path, *arguments: str, initialize: bool = True, speaks: str = "serve", **said: Any) -> Client:
+        client = Client(root, surroundings, *arguments, speaks=speaks)
         started.append(client)
         if initialize:
             client.result("initialize", protocolVersion=1, **said)

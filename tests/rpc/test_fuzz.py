@@ -168,6 +168,29 @@ def test_thousands_of_messages_over_a_pipe(trap: Path, start: Starts) -> None:
     assert client.end() == 0
 
 
+def test_hundreds_of_messages_to_the_language_server(trap: Path, start: Starts) -> None:
+    client = start(trap, initialize=False, speaks="lsp")
+    client.result("initialize", capabilities={}, rootUri=trap.as_uri(), processId=None)
+    client.send("initialized", {})
+    dice = random.Random(3)
+    for number in range(400):
+        text = message(dice)
+        for verb in ("ask", "related", "explain", "status", "index", "open-at"):
+            text = text.replace(f'"{verb}"'.encode(), f'"codesearch/{verb}"'.encode())
+        if text and not any(word in text for word in (b"initialize", b"adapt")):
+            client.write(text)
+        if number % 100 == 99:
+            client.send("codesearch/open-at", {"path": "shop/cart.py"}, f"so far {number}")
+            client.wait(f"so far {number}")
+    assert client.process.poll() is None
+    client.send("codesearch/ask", {"query": "cart"}, "last")
+    assert client.wait("last")["result"]["results"]
+    said = json.dumps([answer for answer in client.answers.values() if "result" in answer])
+    assert "1234" not in said and "etc/passwd" not in said
+    client.into.close()
+    assert client.process.wait(20) == 0
+
+
 @pytest.fixture(scope="module")
 def served(trap: Path, surroundings: dict[str, str]) -> Iterator[Socket]:
     command = [sys.executable, "-P", "-m", "codesearch.server", "--root", str(trap)]
