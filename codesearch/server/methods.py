@@ -251,8 +251,12 @@ class Methods:
 
         It is FRESH, FILES if it is not, MISSING if there is nothing yet.
         """
-        soon = _SOON if _answers(workspace) else _FIRST
-        run = self.indexer.refresh(tell, check, wait=came + soon - time.monotonic())
+        if _answers(workspace):
+            _load()  # an answer waits for it in any case
+            wait = _SOON
+        else:
+            wait = came + _FIRST - time.monotonic()
+        run = self.indexer.refresh(tell, check, wait=wait)
         if run is not None:
             if run.error is None:
                 return Stale.FRESH

@@ -14,9 +14,8 @@ import pytest
 from tests.cli.conftest import write
 from tests.rpc.conftest import Starts, until
 
-FUNCTIONS = "".join(
-    f"def step_{n}(value):\n    '''Do step {n} of the work.'''\n    return value + {n}\n\n\n" for n in range(60)
-)
+FUNCTION = "def step_{0}(value):\n    '''Do step {0} of the work.'''\n    return value + {0}\n\n\n"
+FUNCTIONS = "".join(map(FUNCTION.format, range(60)))
 
 
 def many(root: Path, files: int = 120) -> Path:
@@ -121,7 +120,8 @@ def test_a_folder_that_is_not_trusted_is_searched_and_left_as_it_is(
 def test_what_a_repository_holds_is_neither_run_nor_followed(tmp_path: Path, start: Starts, script: str) -> None:
     ran = tmp_path / "ran"
     evil = f"open({str(ran)!r}, 'a').write(__name__)\n"
-    root = many(tmp_path / "many", 320)  # enough for worker processes
+    # Enough for worker processes.
+    root = write(tmp_path / "many", {f"part{n % 9}/m{n}.py": FUNCTION.format(n) for n in range(320)}).resolve()
     write(root, {f"{name}.py": evil for name in ("json", "lancedb", "typer", "numpy", "sitecustomize")})
     write(root, {"multiprocessing/__init__.py": evil, "codesearch/__init__.py": evil})
     secret = tmp_path / "secret.py"
