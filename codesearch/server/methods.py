@@ -39,6 +39,8 @@ _SOON: Final = 1.2
 """Seconds that a question waits for the index to be brought up to date; then it is answered from what there is."""
 _FIRST: Final = 1.7
 """The same, where there is nothing to answer from yet; a first answer is to come within 2 s, whatever it says."""
+_BUILDING: Final = 0.2
+"""The same, where there is a part of the first index: it takes longer than anybody waits, or is about to be there."""
 _NUDGE: Final = 0.3
 """Seconds to wait for more files to be saved."""
 _FIELDS: Final[Mapping[str, read.Check]] = {
@@ -253,7 +255,7 @@ class Methods:
         """
         if _answers(workspace):
             _load()  # an answer waits for it in any case
-            wait = _SOON
+            wait = _SOON if workspace.usable() else _BUILDING
         else:
             wait = came + _FIRST - time.monotonic()
         run = self.indexer.refresh(tell, check, wait=wait)
