@@ -31,6 +31,7 @@ from codesearch.manifest import FORMAT, Counts, FileRow, Manifest, format_of
 from codesearch.paths import Generation, Layout
 from codesearch.prepare import RULES, Batch, Prepared, Task, digest, prepare_all
 from codesearch.settings import Settings
+from codesearch.text import TEXT_VERSION
 from codesearch.types import Encoder, Stale
 from codesearch.why import Why
 
@@ -374,11 +375,12 @@ class _Writer:
         self._removed += paths
 
     def reuse_from(self, generation: Generation) -> None:
-        """Take over vectors from GENERATION, which has the same model."""
+        """Take over vectors from GENERATION, if they have the same model and are of the same texts."""
         from codesearch.store import Store
 
         with Manifest(generation.manifest) as manifest:
-            if manifest.get("model") == self._bundle.fingerprint and manifest.store_version:
+            same_texts = str(manifest.get("rules")).endswith(f".{TEXT_VERSION}")
+            if manifest.get("model") == self._bundle.fingerprint and same_texts and manifest.store_version:
                 self._older = Store.open(generation.store, manifest.store_version)
 
     def add(self, batch: Batch) -> Iterator[Skip]:
@@ -399,7 +401,9 @@ class _Writer:
             self._counts.count((terms.split() for _, terms, _ in chunks), -1)
         encoded = 0
         if store is not None:
-            vectors, encoded = self._vectors(rows, [text for file in changed for text in file.documents], had)
+            documents = [text for file in changed for text in file.documents]
+            headings = [text for file in changed for text in file.headings]
+            vectors, encoded = self._vectors(rows, documents, headings, had)
             store.remove(had.keys())
             store.append(rows, vectors)
         self._manifest.commit(
@@ -430,7 +434,9 @@ class _Writer:
                 self._open = Store.create(self._generation.store, self._bundle.description.dimensions)
         return self._open
 
-    def _vectors(self, rows: list[Row], documents: list[str], had: Any) -> tuple[NDArray[np.int8], int]:
+    def _vectors(
+        self, rows: list[Row], documents: list[str], headings: list[str], had: Any
+    ) -> tuple[NDArray[np.int8], int]:
         """Return the stored vectors of ROWS, shape (rows, dimensions), and how many had to be encoded."""
         import numpy as np
 
@@ -448,11 +454,13 @@ class _Writer:
                 vectors[i] = vector
         for start in range(0, len(missing), _ENCODE):
             some = missing[start : start + _ENCODE]
-            vectors[some] = packed(self._encode([documents[i] for i in some]))
+            vectors[some] = packed(self._encode([documents[i] for i in some], [headings[i] for i in some]))
         return vectors, len(missing)
 
-    def _encode(self, documents: list[str]) -> NDArray[np.float32]:
-        return self._its_encoder().encode(documents, "passage")
+    def _encode(self, documents: list[str], headings: list[str]) -> NDArray[np.float32]:
+        from codesearch.encode import passages
+
+        return passages(self._its_encoder(), documents, headings)
 
     def _its_encoder(self) -> Encoder:
         if self._encoder is None:

@@ -26,7 +26,7 @@ from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
 from codesearch.processes import spawning
 from codesearch.settings import Settings
-from codesearch.text import TEXT_VERSION, content_hash, document, joined, terms, told_last
+from codesearch.text import TEXT_VERSION, content_hash, document, heading, joined, terms, told_last
 from codesearch.types import Row
 from codesearch.why import Why
 
@@ -66,6 +66,8 @@ class Prepared:
     rows: list[Row] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
     """What is embedded for each row."""
+    headings: list[str] = field(default_factory=list)
+    """What of each is embedded by itself as well."""
     length: int = 0
     """Terms of all rows."""
 
@@ -109,6 +111,7 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
         all_terms.append(its_terms)
         prepared.language = piece.language
         prepared.documents.append(text)
+        prepared.headings.append(heading(piece))
         prepared.rows.append(
             Row(
                 content,

@@ -25,12 +25,13 @@ import snowballstemmer
 if TYPE_CHECKING:
     from codesearch.types import Chunk
 
-TEXT_VERSION: Final = 3
+TEXT_VERSION: Final = 4
 """Raised when the same chunk would give another document or other terms; makes an index stale (reason CHUNKER).
 
 1. Path, symbol and source as words; stems and whole identifiers as terms.
 2. Each term between two blanks; the word `s` is a term, where its stem was empty.
 3. The terms of a chunk's documentation stand behind the others.
+4. A chunk's heading is embedded by itself as well.
 """
 
 _IDENTIFIER: Final = re.compile(r"\w+")

@@ -16,10 +16,12 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codesearch.adaptation import FEWEST
+from codesearch.encode import HEADING
 from codesearch.errors import UsageError
 from codesearch.events import Trained
 from revela_train.adapt import Anchored
@@ -67,14 +69,17 @@ class Development:
 
     questions: Bags
     documents: Bags
-    """Every chunk as it is embedded for search."""
+    headings: Bags
+    """Of every chunk, what is embedded for search (`codesearch.encode.passages`)."""
     right: tuple[tuple[int, ...], ...]
     """For each question, the documents that answer it."""
 
     @torch.no_grad()
     def mrr(self, retriever: Anchored) -> float:
         """Return the mean reciprocal rank of the first right document of each question."""
-        asked, held = encoded(retriever.bags, self.questions), encoded(retriever.bags, self.documents)
+        asked = encoded(retriever.bags, self.questions)
+        documents, headings = encoded(retriever.bags, self.documents), encoded(retriever.bags, self.headings)
+        held = F.normalize(documents + HEADING * headings, dim=-1)
         reciprocal = []
         for vector, right in zip(asked, self.right, strict=True):
             scores = held @ vector
@@ -282,11 +287,14 @@ def _only(shelf: Library, keep: NDArray[np.bool_]) -> Library:
 
 
 def development(
-    questions: Sequence[NDArray[np.int64]], documents: Sequence[NDArray[np.int64]], right: Sequence[Sequence[int]]
+    questions: Sequence[NDArray[np.int64]],
+    documents: Sequence[NDArray[np.int64]],
+    headings: Sequence[NDArray[np.int64]],
+    right: Sequence[Sequence[int]],
 ) -> Development:
-    """Return QUESTIONS and DOCUMENTS, each a text's pieces, as they are asked; RIGHT says which answer which."""
+    """Return QUESTIONS, DOCUMENTS and their HEADINGS, each a text's pieces; RIGHT says which document answers which."""
 
     def packed(rows: Sequence[NDArray[np.int64]]) -> Bags:
         return Bags.of([np.unique(row).astype(np.uint16) if len(row) else np.zeros(1, np.uint16) for row in rows])
 
-    return Development(packed(questions), packed(documents), tuple(map(tuple, right)))
+    return Development(packed(questions), packed(documents), packed(headings), tuple(map(tuple, right)))

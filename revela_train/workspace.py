@@ -32,7 +32,7 @@ from codesearch.errors import GitError, IndexBusyError
 from codesearch.eval.heldout import Asked, HeldOut, hold_out, prove
 from codesearch.eval.proof import FEWEST, Verdict, judge
 from codesearch.events import Adapting, Event, Warned
-from codesearch.text import bag, document
+from codesearch.text import bag, document, heading
 from codesearch.workspace import Workspace
 from revela_train import export, lm
 from revela_train.adapt import from_bundle
@@ -166,7 +166,9 @@ def development_of(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, li
 
     asked = pieces([bag(one.sentence) for one in held.development])
     step = max(1, len(texts) // _COMPARED)
-    return development(asked, pieces(texts), list(map(answers, held.development))), texts[::step][:_COMPARED]
+    headings = pieces([bag(heading(chunk)) for chunk in chunks])
+    right = list(map(answers, held.development))
+    return development(asked, pieces(texts), headings, right), texts[::step][:_COMPARED]
 
 
 def _provenance(root: Path, base: Bundle, config: AdaptConfig, offered: Material, adapted: Adapted) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from codesearch.events import Progress, Skipped, Warned
 from codesearch.files import FileEntry
 from codesearch.prepare import Task, prepare_all
 from codesearch.settings import Settings
+from codesearch.text import TEXT_VERSION
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
@@ -172,12 +173,16 @@ def test_an_index_of_a_newer_version_is_left_as_it_is(root: Path) -> None:
 # Staleness, and the change of generations.
 
 
-def test_other_rules_build_the_next_generation_with_the_vectors_of_the_old(workspace: Workspace, root: Path) -> None:
+@pytest.mark.parametrize(("rules", "again"), [(f"0.{TEXT_VERSION}", False), ("0.0", True)])
+def test_other_rules_build_the_next_generation_with_the_vectors_of_the_old(
+    rules: str, again: bool, workspace: Workspace
+) -> None:
+    """Chunks that are cut as before keep their vectors, but not if another text of theirs was embedded then."""
     chunks = index(workspace).chunks
-    fact(workspace, "rules", '"0.0"')
+    fact(workspace, "rules", f'"{rules}"')
     assert workspace.state() is Stale.CHUNKER
     done = index(workspace)
-    assert (done.encoded, done.reused) == (0, chunks)
+    assert (done.encoded, done.reused) == ((chunks, 0) if again else (0, chunks))
     assert workspace.state() is Stale.FRESH
     assert generation(workspace).name == "gen-2"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,16 @@ def test_nearly_the_same_chunk_elsewhere_takes_no_row_but_is_named(tmp_path: Pat
         ("airship/fly.py", ("vendored/airship/fly.py:1",)),
         ("other.py", ()),
     ]
+
+
+def test_a_long_function_is_near_what_it_is_called(tmp_path: Path) -> None:
+    """Its name is few of its words, and what it is about; one that is shorter and mentions them is not nearer."""
+    parts = "queue socket header cookie stream buffer render schema column signal thread worker packet vertex".split()
+    steps = "".join(f"    {one} = {one}_of({before})\n" for before, one in pairwise(parts))
+    (tmp_path / "payments.py").write_text(f"def retry_payment(queue):\n{steps}    return vertex\n")
+    (tmp_path / "log.py").write_text("def show(payment):\n    print(payment, payment.retry)\n")
+    with Workspace.open(tmp_path) as workspace:
+        for _ in workspace.index(workers=0):
+            pass
+        hits = workspace.ask("retry a payment", mode=Mode.DENSE).hits
+    assert hits[0].symbol == "retry_payment"
