@@ -9,12 +9,15 @@ longer, for in others that this process starts, `python -m` is to do what it alw
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
 
 _VARIABLE: Final = "PYTHONSAFEPATH"
+_setting: Final = threading.RLock()
+"""Servers start processes in several threads; none may take the variable away while another needs it."""
 
 
 def spawning() -> SpawnContext:
@@ -29,15 +32,16 @@ def spawning() -> SpawnContext:
 
 @contextmanager
 def _safely() -> Iterator[None]:
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(_VARIABLE, None)
-        else:
-            os.environ[_VARIABLE] = before
+    with _setting:
+        before = os.environ.get(_VARIABLE)
+        os.environ[_VARIABLE] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop(_VARIABLE, None)
+            else:
+                os.environ[_VARIABLE] = before
 
 
 class _Process(SpawnProcess):

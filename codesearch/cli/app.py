@@ -19,12 +19,12 @@ import typer
 from typer.core import TyperGroup
 
 import codesearch
-from codesearch import config, registry
+from codesearch import config, filtering, registry
 from codesearch.cli import background
 from codesearch.cli.style import Color, console
 from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
-from codesearch.errors import CodesearchError, IndexBusyError, StorageError, UsageError
+from codesearch.errors import CodesearchError, ExtraMissingError, IndexBusyError, StorageError, UsageError
 from codesearch.settings import parse_duration, parse_size
 from codesearch.types import Stale
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from codesearch.adaptation import Adaptation
     from codesearch.config import Config
+    from codesearch.server.methods import Methods
     from codesearch.workspace import Workspace
 
 NOTHING_FOUND: Final = 1
@@ -61,6 +62,17 @@ class Objectives(StrEnum):
     BOTH = "both"
     PAIRS = "pairs"
     REVELA = "revela"
+
+
+class Clients(StrEnum):
+    """Whom `codesearch.cli.installing` can tell."""
+
+    CLAUDE = "claude"
+    CODEX = "codex"
+    CURSOR = "cursor"
+    OPENCODE = "opencode"
+    VSCODE = "vscode"
+    NVIM = "nvim"
 
 
 class _TerminatedError(SystemExit):
@@ -439,7 +451,7 @@ def ask(
         max_tokens=max_tokens,
         batch=bool(batch),
     )
-    only = asking.only(paths, glob or [], kind or [], not_kind or [], lang or [], not given["no-tests"])
+    only = filtering.only(paths, glob or [], kind or [], not_kind or [], lang or [], tests=not given["no-tests"])
     errors = console(given["color"], stderr=True)
     with _open(root, index_dir, given) as workspace:
         from codesearch.search import Mode
@@ -572,12 +584,24 @@ def serve(
         str, typer.Option(help="End when nothing was asked for so long: 90s, 30m, 8h. [default: 30m]", metavar="TIME")
     ] = "",
     as_json: Json = False,
+    stdio: Annotated[
+        bool, typer.Option("--stdio", help="Speak JSON-RPC over standard input and output, for editors.")
+    ] = False,
     index_dir: IndexDir = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
 ) -> None:
     """Answer the questions about a folder from a process that stays: the first `ask` starts one in the background.
 
-    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server.
+    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server. With
+    --stdio it serves whoever started it, as extensions/PROTOCOL.md says, until that closes the pipe.
     """
+    if stdio:
+        from codesearch.server.stdio import serve as converse
+
+        converse(_methods(root, index_dir, hidden, no_ignore, max_filesize))
+        return
     from codesearch.cli import serving
 
     around = here()
@@ -589,6 +613,76 @@ def serve(
             raise typer.Exit(NOTHING_FOUND)
         return
     serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
+
+
+@app.command(short_help="Answer an editor's language client.")
+def lsp(
+    root: Root = Path(),
+    index_dir: IndexDir = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Answer an editor that speaks the Language Server Protocol, over standard input and output.
+
+    Its search for symbols takes questions. The folders are those that are open there, or else --root. Needs the extra
+    `lsp`.
+    """
+    _needs("pygls", "lsp")
+    from codesearch.server.lsp import serve as converse
+
+    converse(lambda where: _methods(where, index_dir, hidden, no_ignore, max_filesize), here().cwd / root)
+
+
+@app.command(short_help="Answer an agent, over MCP.")
+def mcp(
+    root: Annotated[
+        list[Path] | None,
+        typer.Option("--root", help="A folder to answer about; may be given again.", metavar="FOLDER"),
+    ] = None,
+    hidden: Hidden = None,
+    no_ignore: NoIgnore = None,
+    max_filesize: MaxFilesize = "",
+) -> None:
+    """Answer an agent that speaks the Model Context Protocol, over standard input and output, about these folders only.
+
+    Needs the extra `mcp`.
+    """
+    _needs("mcp", "mcp")
+    if not root and here().cwd.resolve() in (Path.home().resolve(), Path(here().cwd.anchor)):
+        # Agents that have no folder open start their servers there.
+        raise UsageError("this is no folder to search as a whole. Name one with --root.")
+    from codesearch.server.mcp import serve as converse
+
+    converse([_methods(where, None, hidden, no_ignore, max_filesize) for where in root or [Path()]])
+
+
+@app.command(
+    short_help="Tell an agent or editor about codesearch.",
+    epilog=_examples("codesearch install claude", "codesearch install nvim --yes"),
+)
+def install(
+    client: Annotated[Clients, typer.Argument(help="Whom to tell.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+) -> None:
+    """Tell an agent or editor about codesearch, in its own settings; the change is shown first.
+
+    All else in the file stays; one that can not be read is left alone.
+    """
+    from codesearch.cli import installing
+
+    change = installing.change(client)
+    if change.before == change.after:
+        _complain(f"{change.file} says so already: {change.what}")
+        return
+    print("\n".join(map(visible, change.diff())), flush=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody is there to be asked: give --yes.")
+        if not typer.confirm(f"Change {visible(str(change.file))}?", err=True):
+            raise typer.Exit(NOTHING_FOUND)
+    change.write()
+    _complain(f"wrote {change.file}: {change.what}. Start it anew.")
 
 
 @app.command("config", short_help="Show what is set, and by what.")
@@ -743,6 +837,24 @@ def _config(
     for warning in given.warnings:
         _complain(f"codesearch: warning: {warning}")
     return given
+
+
+def _needs(module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ExtraMissingError(
+            f"this needs {module}: install codesearch with its extra `{extra}`, as in '.[{extra}]'."
+        )
+
+
+def _methods(
+    root: Path, index_dir: Path | None, hidden: bool | None, no_ignore: bool | None, max_filesize: str
+) -> Methods:
+    """Return what a server answers with that whoever started it talks to."""
+    from codesearch.server.methods import Methods
+
+    size = parse_size(max_filesize, "--max-filesize") if max_filesize else None
+    flags = {"hidden": hidden, "no-ignore": no_ignore, "max-filesize": size}
+    return Methods(here().cwd / root, str(here().cwd / index_dir) if index_dir else "", flags)
 
 
 def _open(root: Path, index_dir: Path | None, given: Config) -> Workspace:

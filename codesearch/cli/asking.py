@@ -1,4 +1,4 @@
-"""What was typed after `ask`, made sense of: question and paths, which files may answer, and how to print it."""
+"""What was typed after `ask`, made sense of: question and paths, many questions, and how to print answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from codesearch.cli.surroundings import here
 from codesearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from codesearch.search import Filter
     from codesearch.types import Answer
     from codesearch.workspace import Workspace
 
@@ -56,23 +55,6 @@ def _inside(path: str, root: Path) -> str:
     except ValueError as error:
         raise UsageError(f"{path} is not in {root.resolve()}. Give --root for another folder.") from error
     return "" if found == Path() else found.as_posix()
-
-
-def only(
-    paths: tuple[str, ...], globs: list[str], types: list[str], not_types: list[str], languages: list[str], tests: bool
-) -> Filter | None:
-    """Return which files may answer, or None for all; raise UsageError for a type that there is not."""
-    from codesearch.filetypes import globs_of
-
-    globs = [*globs, *globs_of(types), *globs_of(not_types, wanted=False)]
-    if not (paths or globs or languages) and tests:
-        return None
-    from codesearch.languages import language_of
-    from codesearch.search import Filter
-
-    named = (name.lower() for name in languages)
-    known = frozenset(language_of(f"file.{name}", b"") or name for name in named)
-    return Filter(tuple(globs), known, paths, tests=tests)
 
 
 def questions(batch: str) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from codesearch import shape
 from codesearch.cli.visible import visible
 from codesearch.types import Stale
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from codesearch.adaptation import Adaptation
     from codesearch.eval.heldout import Proof
     from codesearch.workspace import Inspection, Status
-
-JSON_VERSION: Final = 1
-"""Raised when a field changes its meaning or goes; new fields may come without."""
 
 _SAID: Final = {
     Stale.FRESH: "up to date",
@@ -60,11 +58,7 @@ def adaptation_lines(adaptation: Adaptation) -> Iterator[str]:
 
 def adaptation_json(adaptation: Adaptation) -> str:
     """Return the same as one object."""
-    return json.dumps({"version": JSON_VERSION, **_facts(adaptation)}, indent=1)
-
-
-def _facts(adaptation: Adaptation) -> dict[str, Any]:
-    return {name: value for name, value in asdict(adaptation).items() if name not in ("seen", "format")}
+    return json.dumps(shape.adaptation(adaptation), indent=1)
 
 
 def proof_lines(proof: Proof) -> Iterator[str]:
@@ -77,7 +71,7 @@ def proof_json(proof: Proof) -> str:
     """Return the same as one object."""
     said = {"questions": proof.verdict.questions, "reason": proof.verdict.reason, "mrr": proof.figures}
     gain = proof.verdict.gain and asdict(proof.verdict.gain)
-    return json.dumps({"version": JSON_VERSION, **said, "helps": proof.verdict.accepted, "gain": gain}, indent=1)
+    return json.dumps({"version": shape.JSON_VERSION, **said, "helps": proof.verdict.accepted, "gain": gain}, indent=1)
 
 
 def _figures(figures: dict[str, float]) -> Iterator[str]:
@@ -91,22 +85,7 @@ def _megabytes(size: int) -> str:
 
 def status_json(status: Status) -> str:
     """Return the same as one object."""
-    return json.dumps(
-        {
-            "version": JSON_VERSION,
-            "root": str(status.root),
-            "index": str(status.folder),
-            "state": status.state,
-            "files": status.files,
-            "chunks": status.chunks,
-            "skipped": status.skipped,
-            "model": {"name": status.model, "fingerprint": status.fingerprint, "bytes": status.model_bytes},
-            "adaptation": status.adaptation and _facts(status.adaptation),
-            "bytes": status.bytes,
-            "languages": {name: {"files": files, "chunks": chunks} for name, files, chunks in status.languages},
-        },
-        indent=1,
-    )
+    return json.dumps(shape.status(status), indent=1)
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:
@@ -126,7 +105,7 @@ def inspection_json(inspection: Inspection) -> str:
     """Return the same as one object."""
     return json.dumps(
         {
-            "version": JSON_VERSION,
+            "version": shape.JSON_VERSION,
             "path": inspection.path,
             "indexed": inspection.indexed,
             "skipped": inspection.skip.reason if inspection.skip else None,

@@ -28,6 +28,7 @@ from codesearch.server import memory, protocol
 from codesearch.server.protocol import Place, ProtocolError
 
 if TYPE_CHECKING:
+    from codesearch.server.methods import Methods
     from codesearch.server.streams import Line
     from codesearch.server.warm import Pool
     from codesearch.settings import Settings
@@ -81,6 +82,7 @@ class Daemon:
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._pool: Pool | None = None
+        self._methods: Methods | None = None
         self._watched: list[Path] = []
         self._count = _Count()
         self._last = time.monotonic()
@@ -166,6 +168,8 @@ class Daemon:
                 time.sleep(0.02)
             log.info("ended: %s", why)
         finally:
+            if self._methods is not None:
+                self._methods.close()
             if self._pool is not None:
                 self._pool.close()
 
@@ -173,6 +177,7 @@ class Daemon:
         """Load what answers, then warm it up."""
         try:
             from codesearch.config import resolve
+            from codesearch.server.methods import Methods
             from codesearch.server.streams import dispatch
             from codesearch.server.warm import Pool
 
@@ -183,6 +188,7 @@ class Daemon:
             dispatch(out)
             logging.basicConfig(stream=out, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
             self._watched = [self._root, folder]
+            self._methods = Methods(self._root, self._index_dir, pool=pool)
             self._pool = pool
             log.info("serving %s, process %d", self._root, os.getpid())
         except Exception:
@@ -288,7 +294,9 @@ class Daemon:
                 self._command(line, request)
 
     def _command(self, line: Line, request: dict[str, Any]) -> None:
-        if request["code"] != self._code:
+        # Who speaks JSON-RPC may be no program of ours, and sees the version that it speaks to.
+        rpc = request.get("do") == protocol.RPC
+        if (request.get("code", self._code) if rpc else request["code"]) != self._code:
             line.send(protocol.DECLINE, protocol.OTHER_CODE.encode())
             return
         self._last = time.monotonic()
@@ -296,8 +304,10 @@ class Daemon:
             self._lines.add(line)
         try:
             self._ready.wait()
-            if self._pool is None:
+            if self._pool is None or self._methods is None:
                 self._decline(line, "nothing to serve")
+            elif rpc:
+                self._rpc(line, request, self._methods)
             else:
                 self._answer(line, request, self._pool)
         finally:
@@ -321,6 +331,16 @@ class Daemon:
         except Exception:
             log.exception("an answer failed; the client makes it")
             self._decline(line, "error")
+
+    def _rpc(self, line: Line, request: dict[str, Any], methods: Methods) -> None:
+        from codesearch.server.once import answer
+
+        try:
+            well = answer(line, request.get("request"), methods)
+            line.send(protocol.EXIT, b"0" if well else b"1")
+            self._count.answered += 1
+        except BrokenPipeError:
+            return
 
     def _decline(self, line: Line, why: str) -> None:
         self._count.declined += 1

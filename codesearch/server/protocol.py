@@ -37,6 +37,8 @@ OTHER_CODE = "code"
 STOP = "stop"
 STATUS = "status"
 COMMAND = "command"
+RPC = "rpc"
+"""A request of extensions/PROTOCOL.md, in the field `request`; what comes back is lines of JSON, in frames of OUT."""
 
 MAX_REQUEST = 1 << 20
 """Bytes of a request; arguments and environment together are some kilobytes."""

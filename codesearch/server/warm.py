@@ -110,8 +110,8 @@ class Pool:
         self._current: Warm | None = None
         self._known: object = None
 
-    def open(self, root: Path, settings: Settings) -> Workspace:
-        """Return the workspace of ROOT.
+    def open(self, root: Path, settings: Settings, *, ready: bool = True) -> Warm:
+        """Return the workspace of ROOT; its index is READY, unless that does not matter.
 
         Raises:
             DeclinedError: it is another root than the server's, or its index is not ready.
@@ -129,7 +129,7 @@ class Pool:
                     self._take(opened)
             assert self._current is not None
             self._known = known, settings, _folder(self._current)
-            if not self._ready(self._current):
+            if ready and not self._ready(self._current):
                 raise DeclinedError("index")
             return self._current
 

@@ -197,5 +197,5 @@ def test_links_take_ripgreps_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_completion_is_offered_for_the_shell(codesearch: Command, tmp_path: Path) -> None:
     said = codesearch(cwd=tmp_path, _CODESEARCH_COMPLETE="complete_bash", COMP_WORDS="codesearch in", COMP_CWORD="1")
-    assert set(said.stdout.split()) == {"index", "inspect"}
+    assert set(said.stdout.split()) == {"index", "inspect", "install"}
     assert not list(tmp_path.iterdir())
