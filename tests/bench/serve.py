@@ -2,8 +2,8 @@
 
 SOURCE is a folder of source code; files of it are copied to a temporary folder, as `tests.bench.index` does it, and
 made a git repository. Every time is from starting the command to its end, a median; `rg`, where it is installed,
-searches the same folder for a word. The clients at last each ask 125 times; an answer that is not that of a process of
-its own counts as wrong.
+searches the same folder for a word, and `semble`, where it is and has its model, answers the first question. The
+clients at last each ask 125 times; an answer that is not that of a process of its own counts as wrong.
 """
 
 from __future__ import annotations
@@ -106,6 +106,13 @@ def measure(bench: Bench) -> dict[str, float]:
     figures: dict[str, float] = {}
     if rg := shutil.which("rg"):
         figures["rg, one word, ms"] = bench.median(11, lambda _: bench.run(rg, "-n", "checksum"))
+    if semble := shutil.which("semble"):
+
+        def other(_: int) -> None:
+            assert bench.run(semble, "search", QUERIES[0], ".").returncode == 0, "semble lacks its model"
+
+        other(0)  # builds its index
+        figures["semble, its index cached, ms"] = bench.median(5, other)
     figures["--help ms"] = bench.median(11, lambda _: bench.run(SCRIPT, "--help"))
     figures["ask --help ms"] = bench.median(11, lambda _: bench.run(SCRIPT, "ask", "--help"))
     figures["ask, no server, ms"] = bench.median(5, lambda i: bench.ask(QUERIES[i], "--no-server"))
