@@ -242,7 +242,10 @@ def index(
             errors.print(why_not, style="dim", soft_wrap=True)
 
 
-@app.command(short_help="Adapt the retriever to a folder now.")
+@app.command(
+    short_help="Adapt the retriever to a folder now.",
+    epilog=_examples("codesearch train", "codesearch train ~/src/flask --budget 10m"),
+)
 def train(
     root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="ROOT")] = Path(),
     budget: Budget = "",
@@ -280,7 +283,11 @@ def train(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command("eval", short_help="Measure the retriever on your own code.")
+@app.command(
+    "eval",
+    short_help="Measure the retriever on your own code.",
+    epilog=_examples("codesearch eval", "codesearch eval --model ./bundle --json"),
+)
 def evaluate(
     root: Root = Path(),
     model: Annotated[
@@ -470,7 +477,10 @@ def ask(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command(short_help="Show tests, documentation and callers of a line.")
+@app.command(
+    short_help="Show tests, documentation and callers of a line.",
+    epilog=_examples("codesearch related src/cart.py:31", "codesearch related src/cart.py:31 --json"),
+)
 def related(
     place: Annotated[str, typer.Argument(help="A line of a file.", metavar="PATH:LINE", show_default=False)],
     root: Root = Path(),
@@ -511,7 +521,10 @@ def related(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command(short_help="Search while you type, with the code beside.")
+@app.command(
+    short_help="Search while you type, with the code beside.",
+    epilog=_examples("codesearch", "codesearch tui --root ~/src/flask"),
+)
 def tui(
     root: Root = Path(),
     index_dir: IndexDir = None,
@@ -537,7 +550,10 @@ def _interactive() -> bool:
     return all(stream.isatty() for stream in streams) and here().environ.get("TERM") not in ("dumb", "", None)
 
 
-@app.command(short_help="Say what is indexed, and whether it is up to date.")
+@app.command(
+    short_help="Say what is indexed, and whether it is up to date.",
+    epilog=_examples("codesearch status", "codesearch status --root ~/src/flask --json"),
+)
 def status(
     root: Root = Path(),
     as_json: Json = False,
@@ -554,7 +570,10 @@ def status(
     print(report.status_json(said) if as_json else "\n".join(report.status_lines(said)))
 
 
-@app.command(short_help="Say why a file is or is not indexed.")
+@app.command(
+    short_help="Say why a file is or is not indexed.",
+    epilog=_examples("codesearch inspect src/cart.py", "codesearch inspect vendor/lib.js"),
+)
 def inspect(
     path: Annotated[Path, typer.Argument(help="A file.", show_default=False)],
     root: Root = Path(),
@@ -575,7 +594,10 @@ def inspect(
         raise typer.Exit(NOTHING_FOUND)
 
 
-@app.command(short_help="Answer from a process that stays.")
+@app.command(
+    short_help="Answer from a process that stays.",
+    epilog=_examples("codesearch serve --status", "codesearch serve --stop", "codesearch serve --idle 8h"),
+)
 def serve(
     root: Root = Path(),
     stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
@@ -685,7 +707,11 @@ def install(
     _complain(f"wrote {change.file}: {change.what}. Start it anew.")
 
 
-@app.command("config", short_help="Show what is set, and by what.")
+@app.command(
+    "config",
+    short_help="Show what is set, and by what.",
+    epilog=_examples("codesearch config --origin", "CODESEARCH_LIMIT=5 codesearch config --json"),
+)
 def show_config(
     root: Root = Path(),
     origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
@@ -706,7 +732,7 @@ def show_config(
     print(f"# your own file: {visible(str(config.user_file()))}", file=sys.stderr)
 
 
-@app.command(short_help="List the types of files.")
+@app.command(short_help="List the types of files.", epilog=_examples("codesearch types | grep rust"))
 def types() -> None:
     """List the types of files that --type and --type-not know."""
     from codesearch.filetypes import TYPES
@@ -715,7 +741,11 @@ def types() -> None:
         print(f"{name}: {', '.join(globs)}")
 
 
-@app.command("list", short_help="List the folders that have an index.")
+@app.command(
+    "list",
+    short_help="List the folders that have an index.",
+    epilog=_examples("codesearch list", "codesearch list --json"),
+)
 def list_indexes(as_json: Json = False) -> None:
     """List the folders that have an index. Exits with 1 if none has."""
     import json
@@ -771,7 +801,10 @@ def clear(
         _complain(f"removed {folder} ({size / 1e6:,.1f} MB)")
 
 
-@app.command(short_help="Try every part, and say what to do.")
+@app.command(
+    short_help="Try every part, and say what to do.",
+    epilog=_examples("codesearch doctor", "codesearch doctor --root ~/src/flask --json"),
+)
 def doctor(root: Root = Path(), as_json: Json = False, index_dir: IndexDir = None) -> None:
     """Try every part: model, grammars, store, git, training, permissions, index; say what to do about what fails.
 
