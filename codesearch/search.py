@@ -127,12 +127,21 @@ def _spec(globs: list[str]) -> GitIgnoreSpec:
 
 
 def search(
-    snapshot: Snapshot, query: str, limit: int, mode: Mode = Mode.FUSED, only: Filter | None = None
+    snapshot: Snapshot,
+    query: str,
+    limit: int,
+    mode: Mode = Mode.FUSED,
+    only: Filter | None = None,
+    *,
+    as_adapted: bool = False,
 ) -> tuple[list[Hit], float]:
-    """Return at most LIMIT hits for QUERY, best first, without their text, and how sure it is that they answer it."""
+    """Return at most LIMIT hits for QUERY, best first, without their text, and how sure it is that they answer it.
+
+    AS_ADAPTED weighs vectors as those of an adapted retriever, whatever they are of: to compare by the same weights.
+    """
     question = Question(query)
     evidence = evidence_for(snapshot, question, mode, only)
-    weights = _weights(mode, snapshot.encoder.adapted)
+    weights = _weights(mode, as_adapted or snapshot.encoder.adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
     if only and only.kinds:  # evidence is of whole files
         speaks &= np.isin(snapshot.mirror.kinds[evidence.positions], list(only.kinds))

@@ -76,7 +76,7 @@ def proof_json(proof: Proof) -> str:
 
 def _figures(figures: dict[str, float]) -> Iterator[str]:
     for name, mrr in figures.items():
-        yield f"  {name:16} MRR {mrr:.3f}"
+        yield f"  {name:23} MRR {mrr:.3f}"
 
 
 def _megabytes(size: int) -> str:
