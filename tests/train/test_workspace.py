@@ -1,8 +1,8 @@
 """A workspace and its own retriever, from files to the switch: it proves that it helps, or the base stays."""
 
 import json
-import re
 import os
+import re
 import signal
 import subprocess
 import sys
