@@ -109,9 +109,9 @@ class AdaptConfig:
     """Ask Revela's documents with words, and let the LM answer for code alone (`groups.GroupConfig.asked`)."""
     doc_share: float = 0.45
     """Of the pairs: doc comment or commit message → code. Of few texts fewer are drawn, or they are learnt by heart."""
-    half_share: float = 0.1
+    half_share: float = 0.4
     """Half of a body → the other half. The rest is path, symbol → body: what a repository calls things is what its
-    users ask with, and needs no word of prose."""
+    users ask with, and needs no word of prose. It is little, as each chunk's heading is embedded by itself too."""
     link_share: float = 0.05
     """Test → what it tests, where links are known."""
     evaluate_every: int = 25
