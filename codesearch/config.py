@@ -90,6 +90,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         Option("hyperlink-format", "default", _text, str, "What file names on a terminal link to."),
         Option("editor", "", _text, str, "What opens a result. [default: $VISUAL, $EDITOR]"),
         Option("budget", "", _budget, str, "Train so long at most."),
+        Option("first-wait", 3.0, parse_duration, float, "Seconds that a first question waits for its index."),
         Option("no-train", False, parse_flag, bool, "`index` does not adapt the retriever."),
     )
 }

@@ -42,8 +42,6 @@ INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
 TERMINATED: Final = 143
 """128 + SIGTERM."""
-_SOON: Final = 3.0
-"""Seconds that the first question waits for its index: 5,000 to 10,000 chunks, and most repositories have no more."""
 _BEGUN: Final = 10.0
 """Seconds in which whoever builds the first index has written the first of it, on any machine."""
 
@@ -463,7 +461,8 @@ def ask(
     with _open(root, index_dir, given) as workspace:
         from codesearch.search import Mode
 
-        state = _refresh(workspace, errors, whole=wait or bool(batch))
+        # By default 3 s, for 5,000 to 20,000 chunks: most repositories have no more.
+        state = _refresh(workspace, errors, None if wait or batch else given["first-wait"])
         found = False
         for one in asking.questions(batch) if batch else [query]:
             answer = workspace.ask(
@@ -904,19 +903,19 @@ def _searchable(workspace: Workspace) -> bool:
     return True
 
 
-def _refresh(workspace: Workspace, errors: Console, *, whole: bool = True) -> Stale:
+def _refresh(workspace: Workspace, errors: Console, soon: float | None = None) -> Stale:
     """Bring the index up to date, or, where that can not be done now, say why and leave it.
 
-    Where there is none yet and the WHOLE need not be waited for, build it for a while, then go on in the background.
+    Where there is none yet, build it; after SOON seconds, if they are said, go on in the background.
     """
     from codesearch.cli.progress import Watch, summary
 
-    first = not whole and not workspace.usable()
+    first = soon is not None and not workspace.usable()
     begun = first and workspace.unfinished() > 0
     try:
         # Who began it may be at it still; then what there is answers at once.
         work = workspace.index(patience=0) if begun else workspace.index()
-        done = Watch(errors).run_for(work, _SOON) if first else Watch(errors).run(work)
+        done = Watch(errors).run_for(work, soon) if first and soon else Watch(errors).run(work)
     except (IndexBusyError, StorageError) as error:
         if first and isinstance(error, IndexBusyError) and _searchable(workspace):
             return Stale.FILES

@@ -33,7 +33,8 @@ def test_the_first_question_does_not_wait_for_the_whole_and_later_ones_know_more
 ) -> None:
     root = large(tmp_path)
     started = time.monotonic()
-    first = codesearch("ask", "van_n3_1", "--json", "--min-score", "0", cwd=root)
+    # As on a slow machine, or with more files: how long this takes is not for a test to know.
+    first = codesearch("ask", "van_n3_1", "--json", "--min-score", "0", cwd=root, CODESEARCH_FIRST_WAIT="0.1")
     took = time.monotonic() - started
     said = json.loads(first.stdout)
     assert 0 < said["indexed"] < 1 and said["state"] == "files" and said["results"], first.stderr

