@@ -145,6 +145,7 @@ def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: P
     provenance = _provenance(root, base, config, offered, adapted)
     name = f"{base.description.name}, adapted"
     retriever = adapted.retriever
+    yield Adapting("exporting")
     made = export.export(retriever, tokenizer, out, name=name, texts=texts, provenance=provenance, adapted=True)
     return Attempt(adapted, made)
 

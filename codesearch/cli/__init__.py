@@ -1,4 +1,4 @@
-"""The command line: `codesearch index | ask | status | inspect`.
+"""The command line: `codesearch COMMAND`; `codesearch --help` lists them.
 
 Results go to standard output and everything else to standard error. Exit codes are grep's: 0 found, 1 nothing found,
 2 an error; 130 after Ctrl-C, 143 after SIGTERM. Each module is one way of showing things; `app` is the commands, and

@@ -219,6 +219,7 @@ def index(
     nothing unless it proves on held-out functions that it helps.
     """
     from codesearch.cli.progress import Watch, summary
+    from codesearch.training import missing
 
     given = _config(root, hidden, no_ignore, max_filesize, color, **{"no-train": no_train, "budget": budget or None})
     errors = console(given["color"], stderr=True)
@@ -228,7 +229,7 @@ def index(
         watch.print_skipped()
         errors.print(summary(done), soft_wrap=True)
         registry.note(workspace.root, workspace.layout.folder.absolute())
-        if given["no-train"] or not _can_train():
+        if given["no-train"] or missing():
             return
         why_not = workspace.training_due()
         if why_not is None:
@@ -263,11 +264,9 @@ def train(
     Exits with 1 if the retriever that ships stays.
     """
     from codesearch.cli import report
+    from codesearch.training import need_extra
 
-    if not _can_train():
-        raise UsageError(
-            "training needs torch and transformers: install codesearch with its extra `train`, as in '.[train]'."
-        )
+    need_extra()
     given = _config(root, hidden, no_ignore, max_filesize, color, budget=budget or None)
     errors = console(given["color"], stderr=True)
     with _open(root, index_dir, given) as workspace:
@@ -826,11 +825,6 @@ def doctor(root: Root = Path(), as_json: Json = False, index_dir: IndexDir = Non
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     if any(finding.wrong for finding in findings):
         raise typer.Exit(ERROR)
-
-
-def _can_train() -> bool:
-    """Tell whether the extra `train` is installed; nothing of it is loaded."""
-    return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "safetensors", "onnx"))
 
 
 def _train(workspace: Workspace, errors: Console, **said: Any) -> Adaptation:

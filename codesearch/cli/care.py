@@ -161,11 +161,10 @@ def _git() -> Finding | str:
 
 
 def _training() -> str:
-    from importlib.util import find_spec
+    from codesearch.training import missing
 
-    missing = [name for name in ("torch", "transformers", "safetensors", "onnx") if find_spec(name) is None]
-    if missing:
-        return f"not installed ({', '.join(missing)} missing): searching needs none of it; the extra is called `train`"
+    if absent := missing():
+        return f"not installed ({', '.join(absent)} missing): searching needs none of it; the extra is called `train`"
     return "installed"
 
 

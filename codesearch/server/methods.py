@@ -2,7 +2,7 @@
 
 JSON-RPC over stdio and over the socket, LSP and MCP are ways to call these and nothing else, from any thread. Questions
 never wait long: what must be indexed first goes on beside them (`indexing`), and adapting has a process of its own
-(`adapting`). What long work reports goes to `tell`, an event at a time; `check` raises where nobody waits any more.
+(`training`). What long work reports goes to `tell`, an event at a time; `check` raises where nobody waits any more.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from codesearch.errors import CodesearchError, IndexBusyError, IndexFormatError,
 from codesearch.filtering import only
 from codesearch.paths import index_folder, user_index_folder
 from codesearch.server import params as read
-from codesearch.server.adapting import Adapter, can_train
 from codesearch.server.indexing import CancelledError, Check, Indexer, Run, Tell
 from codesearch.server.params import OutsideError, ParamsError
 from codesearch.shape import Object
+from codesearch.training import Adapter, missing
 from codesearch.types import Answer, Stale
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Methods:
             "protocolVersion": PROTOCOL_VERSION,
             "version": codesearch.__version__,
             "root": str(self.root),
-            "canTrain": self.trusted and can_train(),
+            "canTrain": self.trusted and not missing(),
         }
 
     @staticmethod

@@ -1,6 +1,7 @@
 """Adapting the retriever in a process of its own: what it reports, and what comes of it, come through a pipe.
 
-A child keeps torch out of the process that answers, lets it answer meanwhile, and gives its memory back.
+A child keeps torch out of the process that answers, which torch's threads and Python's lock would hold up, can be made
+polite (`nice`) without making that one so, and gives its memory back. The interface and the servers train like this.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from codesearch.adaptation import Adaptation
 from codesearch.errors import CodesearchError, ExtraMissingError, IndexBusyError
+from codesearch.events import Event
 from codesearch.processes import spawning
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-    from codesearch.server.indexing import Check, Tell
     from codesearch.settings import Settings
 
 _NEEDED: Final = ("torch", "transformers", "safetensors", "onnx")
@@ -31,9 +33,17 @@ _PATIENCE: Final = 5.0
 _POLL: Final = 0.1
 
 
-def can_train() -> bool:
-    """Tell whether the extra `train` is installed; nothing of it is loaded."""
-    return all(importlib.util.find_spec(name) for name in _NEEDED)
+def missing() -> list[str]:
+    """Return what of the extra `train` is not installed; nothing of it is loaded."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
+def need_extra() -> None:
+    """Raise ExtraMissingError where the extra `train` is not installed."""
+    if missing():
+        raise ExtraMissingError(
+            "training needs torch and transformers. Install codesearch with its extra `train`, as in '.[train]'."
+        )
 
 
 class Adapter:
@@ -47,17 +57,21 @@ class Adapter:
         """Whether the retriever is being adapted."""
         return self._one.locked()
 
-    def train(self, root: Path, settings: Settings, budget: float | None, tell: Tell, check: Check) -> Adaptation:
+    def train(
+        self,
+        root: Path,
+        settings: Settings,
+        budget: float | None,
+        tell: Callable[[Event], None],
+        check: Callable[[], None],
+    ) -> Adaptation:
         """Adapt the retriever to ROOT and return what came of it; stops, and leaves nothing, where CHECK raises.
 
         Raises:
             ExtraMissingError: the extra `train` is not installed.
             IndexBusyError: it is being adapted.
         """
-        if not can_train():
-            raise ExtraMissingError(
-                "adapting needs torch and transformers. Install codesearch with its extra `train`, as in '.[train]'."
-            )
+        need_extra()
         if not self._one.acquire(blocking=False):
             raise IndexBusyError("the retriever is being adapted already. Wait until it is done, or cancel it.")
         try:
@@ -66,7 +80,9 @@ class Adapter:
             self._one.release()
 
 
-def _trained(root: Path, settings: Settings, budget: float | None, tell: Tell, check: Check) -> Adaptation:
+def _trained(
+    root: Path, settings: Settings, budget: float | None, tell: Callable[[Event], None], check: Callable[[], None]
+) -> Adaptation:
     context = spawning()
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_train, args=(theirs, root, settings, budget), name="adapting")
