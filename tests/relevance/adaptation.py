@@ -60,8 +60,8 @@ WAYS: Final[Mapping[str, dict[str, Any]]] = {
     "paper": {"objective": Objective.REVELA},
 }
 BASE: Final = "base"
-FIGURES: Final = ("alone", "ranked", "ndcg_alone", "ndcg_ranked")
-"""Of a row, that a way may gain in."""
+FIGURES: Final = ("alone", "ranked", "ndcg_alone", "ndcg_ranked", "same", "ndcg_same")
+"""Of a row, that a way may gain in; the last two by the weights of an adapted retriever for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,10 @@ class Row:
     seconds: float = 0.0
     share: float = 0.0
     """Revela's of the gradient."""
+    same: float = 0.0
+    """`ranked` by the weights of an adapted retriever, whatever the vectors are; 0 in runs kept before it was asked."""
+    ndcg_same: float = 0.0
+    """The same of `ndcg_ranked`."""
     heard: dict[str, float] | None = None
     """Losses on unseen documents: none, uniform, learned, shuffled, best single."""
 
@@ -97,20 +101,25 @@ def without_words(root: Path, copy: Path) -> HeldOut:
     return HeldOut(copy, cut(copy, Settings()), (), tuple(asked))
 
 
-def judged(repository: Repository, asked: list[Question], bundle: Bundle, folder: Path) -> tuple[float, float]:
-    """Return the nDCG@10 of BUNDLE on the judged questions ASKED, alone and ranked."""
+def judged(repository: Repository, asked: list[Question], bundle: Bundle, folder: Path) -> tuple[float, float, float]:
+    """Return the nDCG@10 of BUNDLE on the judged questions ASKED: alone, ranked, ranked as if it were adapted."""
     root, prefix = repository.scope("root")
-    found: dict[Mode, list[float]] = {Mode.DENSE: [], Mode.FUSED: []}
+    found: dict[tuple[Mode, bool], list[float]] = {
+        (Mode.DENSE, False): [],
+        (Mode.FUSED, False): [],
+        (Mode.FUSED, True): [],
+    }
     with Workspace.open(root, Settings(index_dir=folder), model=bundle) as workspace:
         for _ in workspace.index():
             pass
         snapshot = workspace.snapshot()
         for question in asked:
-            for mode, scores in found.items():
-                hits, _ = search(snapshot, question.query, DEPTH, mode)
+            for (mode, as_adapted), scores in found.items():
+                hits, _ = search(snapshot, question.query, DEPTH, mode, as_adapted=as_adapted)
                 rows = tuple(Place(prefix + hit.path, hit.span) for hit in hits)
                 scores.append(score(rows, question.targets).ndcg)
-    return fmean(found[Mode.DENSE]), fmean(found[Mode.FUSED])
+    alone, ranked, same = map(fmean, found.values())
+    return alone, ranked, same
 
 
 def trained(work: Generator[Any, None, Attempt], say: str) -> Attempt:
@@ -135,9 +144,10 @@ def measure(repository: Repository, asked: list[Question], given: Any, base: Bun
     def row(way: str, seed: int, bundle: Bundle, made: Attempt | None, seconds: float) -> Row:
         place = folder / f"{way}-{seed}"
         found = ranks(held, held.test, bundle, place / "heldout", settings)
-        ndcg = judged(repository, asked, bundle, place / "judged")
-        means = [fmean(column) if column else 0.0 for column in (found.alone, found.ranked, found.bm25)]
-        said = Row(repository.name, way, seed, len(held.test), *means, *ndcg)
+        *ndcg, ndcg_same = judged(repository, asked, bundle, place / "judged")
+        columns = (found.alone, found.ranked, found.bm25, found.as_adapted)
+        *means, same = (fmean(column) if column else 0.0 for column in columns)
+        said = Row(repository.name, way, seed, len(held.test), *means, *ndcg, same=same, ndcg_same=ndcg_same)
         if made is not None:
             shares, heard = made.adapted.shares, made.adapted.heard
             said = replace(
