@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from codesearch import registry
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError
 from codesearch.events import Done
 from codesearch.settings import Settings
@@ -171,6 +172,8 @@ class Session:
                     if self._closing:
                         return
                     self._tell(Working(event))
+                    if isinstance(event, Done) and (event.indexed or event.removed):
+                        registry.note(workspace.root, workspace.layout.folder.absolute())
                     if answers and not isinstance(event, Done):
                         self._answer_waiting(workspace)
         except (IndexBusyError, StorageError) as error:

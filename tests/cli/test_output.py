@@ -182,7 +182,7 @@ def test_colours_are_used_as_the_environment_says(environment: dict[str, str], t
     assert not style.colored(style.Color.NEVER, terminal, environment)
 
 
-def test_links_take_ripgreps_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_take_ripgreps_formats() -> None:
     from codesearch.cli.links import Links
     from codesearch.errors import UsageError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from codesearch import events
+from codesearch import events, registry
 from codesearch.tui import editor
 from codesearch.tui.look import LIGHT
 from codesearch.tui.preview import Preview
@@ -212,6 +212,7 @@ def test_the_index_is_built_at_the_start_while_one_types(tmp_path: Path) -> None
 
     run(root, drive)
     assert "no index yet: building it" in seen
+    assert [folder for folder, _ in registry.known()] == [root], "`codesearch list` knows of it"
 
 
 def test_changed_files_are_noticed_when_one_comes_back(tmp_path: Path) -> None:
