@@ -16,7 +16,8 @@ from codesearch.tui import editor
 from codesearch.tui.look import LIGHT
 from codesearch.tui.preview import Preview
 from codesearch.tui.screen import Chip
-from codesearch.tui.words import Adapted, Adapting, Answered, Question
+from codesearch.tui.status import Status
+from codesearch.tui.words import Adapted, Adapting, Answered, Question, Told
 from codesearch.types import Stale
 from tests.tui.conftest import QUESTION, Driven, run, write
 
@@ -198,18 +199,24 @@ def test_nothing_in_a_repository_steers_the_terminal_or_is_markup(indexed: Path)
     run(indexed, drive)
 
 
-def test_the_index_is_built_at_the_start_while_one_types(tmp_path: Path) -> None:
+def test_the_index_is_built_at_the_start_while_one_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write(tmp_path / "shop")
     seen: list[str] = []
+    hear = Status.hear
+
+    def note(status: Status, told: Told) -> None:
+        hear(status, told)
+        seen.append(status.index)
 
     async def drive(at: Driven) -> None:
         at.page.query_one(Input).value = QUESTION
-        await at.until(lambda: seen.append(at.page.status.index) or at.places)
+        await at.until(lambda: at.places)
         assert "being built" not in at.text
         assert at.places[0] == "shop/retry.py:10"
         await at.ready()
         assert "fresh" in at.text
 
+    monkeypatch.setattr(Status, "hear", note)
     run(root, drive)
     assert "no index yet: building it" in seen
     assert [folder for folder, _ in registry.known()] == [root], "`codesearch list` knows of it"
