@@ -398,7 +398,7 @@ class _Writer:
         store = self._store() if rows or (replaced and not self._fresh) else None
         had = store.of_files(replaced) if store is not None and not self._fresh else {}
         for chunks in had.values():
-            self._counts.count((terms.split() for _, terms, _ in chunks), -1)
+            self._counts.discount(terms.split() for _, terms, _ in chunks)
         encoded = 0
         if store is not None:
             documents = [text for file in changed for text in file.documents]

@@ -26,7 +26,7 @@ from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
 from codesearch.processes import spawning
 from codesearch.settings import Settings
-from codesearch.text import TEXT_VERSION, content_hash, document, heading, joined, terms, told_last
+from codesearch.text import TEXT_VERSION, content_hash, counted, document, heading, told_last
 from codesearch.types import Row
 from codesearch.why import Why
 
@@ -107,7 +107,7 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
         content = bytes.fromhex(content_hash(text))
         copy = copies.get(content, 0)
         copies[content] = copy + 1
-        its_terms = terms(text)
+        its_terms = counted(text)
         all_terms.append(its_terms)
         prepared.language = piece.language
         prepared.documents.append(text)
@@ -123,10 +123,11 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
                 piece.span.start_line,
                 piece.span.end_line,
                 piece.part,
-                joined(told_last(its_terms, terms(piece.doc))),
+                told_last(its_terms, counted(piece.doc)),
             )
         )
-    prepared.length = counts.count(all_terms)
+    prepared.length = sum(its_terms.total() for its_terms in all_terms)
+    counts.add(all_terms)
     return prepared
 
 
