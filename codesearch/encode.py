@@ -18,8 +18,8 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from codesearch.bundle import MODEL, TOKENIZER, Bundle
 from codesearch.errors import BundleError
-from codesearch.text import bag, distinct
-from codesearch.types import Encoder, Role
+from codesearch.text import bag
+from codesearch.types import Role
 
 HEADING: Final = 0.5
 """What a chunk's heading by itself weighs beside its document. Among the words of a long function its names all but
@@ -71,16 +71,21 @@ class OnnxEncoder:
         """Whether the bundle says so."""
         return self._description.adapted
 
-    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
-        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros."""
+    def encode(self, texts: Sequence[str], role: Role, *, normalised: bool = False) -> NDArray[np.float32]:
+        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros.
+
+        TEXTS that are NORMALISED are in the form that the bundle asks for already.
+        """
         said = self._description
+        if said.normalise == "bag" and not normalised:
+            texts = [bag(text) for text in texts]
         prefix = said.query_prefix if role == "query" else said.passage_prefix
         pieces: list[Sequence[int]]
         if self._words is not None and not prefix:
-            pieces = [ids[: said.max_tokens] for ids in self._words.pieces([distinct(text) for text in texts])]
+            pieces = [ids[: said.max_tokens] for ids in self._words.pieces(texts)]
         else:
-            ready = [prefix + (bag(text) if said.normalise == "bag" else text) for text in texts]
-            pieces = [encoding.ids[: said.max_tokens] for encoding in self._tokenizer.encode_batch_fast(ready)]
+            encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
+            pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
         vectors = np.zeros((len(pieces), said.dimensions), np.float32)
         for rows, length in _batches([len(ids) for ids in pieces]):
             some = [pieces[row] for row in rows]
@@ -99,14 +104,15 @@ class _Words:
         self._tokenizer = tokenizer
         self._known: dict[str, tuple[int, ...]] = {}
 
-    def pieces(self, texts: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
-        """Return the pieces of TEXTS, each some words."""
+    def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the pieces of TEXTS, each words between blanks."""
         if len(self._known) > _REMEMBERED:
             self._known.clear()
-        new = list(set(chain.from_iterable(texts)).difference(self._known))
+        words_of = [text.split() for text in texts]
+        new = list(set(chain.from_iterable(words_of)).difference(self._known))
         for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
             self._known[word] = tuple(encoding.ids)
-        return [tuple(chain.from_iterable(map(self._known.__getitem__, words))) for words in texts]
+        return [tuple(chain.from_iterable(map(self._known.__getitem__, words))) for words in words_of]
 
 
 def _by_word(bundle: Bundle, tokenizer: Tokenizer) -> bool:
@@ -131,8 +137,12 @@ def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
             yield rows[start : start + most], padded
 
 
-def passages(encoder: Encoder, documents: Sequence[str], headings: Sequence[str]) -> NDArray[np.float32]:
-    """Return a unit vector for each chunk, (n, dimensions), of its document and, once more, its heading."""
-    vectors = encoder.encode(documents, "passage") + HEADING * encoder.encode(headings, "passage")
+def passages(encoder: OnnxEncoder, documents: Sequence[str], headings: Sequence[str]) -> NDArray[np.float32]:
+    """Return a unit vector for each chunk, (n, dimensions), of its document and, once more, its heading.
+
+    Both are in the form that the bundle asks for.
+    """
+    vectors = encoder.encode(documents, "passage", normalised=True)
+    vectors += HEADING * encoder.encode(headings, "passage", normalised=True)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return vectors

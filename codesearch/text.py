@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -101,17 +102,17 @@ def words(text: str) -> list[str]:
     return list(chain.from_iterable(map(split, _IDENTIFIER.findall(text))))
 
 
-def distinct(text: str) -> list[str]:
-    """Return the distinct words of TEXT in order of first occurrence: what a static encoder reads.
+def bag(text: str) -> str:
+    """Return the distinct words of TEXT in order of first occurrence, joined by blanks: what a static encoder reads.
 
     A word counts once however often it stands there: a mean that counts repetitions is drowned by loop variables.
     """
-    return list(dict.fromkeys(chain.from_iterable(map(split, dict.fromkeys(_IDENTIFIER.findall(text))))))
+    return bag_of(_IDENTIFIER.findall(text))
 
 
-def bag(text: str) -> str:
-    """Return the distinct words of TEXT, joined by blanks."""
-    return " ".join(distinct(text))
+def bag_of(names: Iterable[str]) -> str:
+    """Return the `bag` of a text with the identifiers NAMES."""
+    return " ".join(dict.fromkeys(chain.from_iterable(map(split, dict.fromkeys(names)))))
 
 
 def terms(text: str) -> list[str]:
@@ -125,9 +126,9 @@ def query_terms(query: str) -> list[str]:
     return wanted or terms(query)
 
 
-def counted(text: str) -> Counter[str]:
-    """Return the terms of TEXT and how often each stands there."""
-    return Counter(chain.from_iterable(map(_terms_of, _IDENTIFIER.findall(text))))
+def counted(names: Iterable[str]) -> Counter[str]:
+    """Return the terms of a text with the identifiers NAMES, and how often each stands there."""
+    return Counter(chain.from_iterable(map(_terms_of, names)))
 
 
 def joined(terms: Counter[str]) -> str:
