@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -91,28 +91,27 @@ def cpu() -> float:
 
 
 class Memory(threading.Thread):
-    """Samples the memory of this process and those it started; pages that they share count once (PSS)."""
+    """Samples the memory of a process and all it started, until it ends; pages that they share count once (PSS)."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: int | None = None) -> None:
         super().__init__(daemon=True)
+        self._process = process or os.getpid()
         self.peak = 0
 
     def run(self) -> None:
-        while True:
-            self.peak = max(self.peak, sum(map(self._pss, self._family())))
-            time.sleep(0.1)
+        while now := sum(map(self._pss, self._family(self._process))):
+            self.peak = max(self.peak, now)
+            time.sleep(0.05)
 
-    @staticmethod
-    def _family() -> list[int]:
-        mine = os.getpid()
-        family = [mine]
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if int((process / "stat").read_text().rsplit(")", 1)[1].split()[1]) == mine:
-                    family.append(int(process.name))
-            except OSError:
-                continue
-        return family
+    @classmethod
+    def _family(cls, process: int) -> Iterator[int]:
+        yield process
+        try:
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                for child in (thread / "children").read_text().split():
+                    yield from cls._family(int(child))
+        except OSError:
+            return
 
     @staticmethod
     def _pss(process: int) -> int:
@@ -120,7 +119,7 @@ class Memory(threading.Thread):
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
         except OSError:
             return 0
-        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+        return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0) * 1024
 
 
 def warm_up() -> None:
