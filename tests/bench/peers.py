@@ -27,8 +27,9 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -267,13 +268,19 @@ def measure(root: Path, tools: list[Ours | Semble], size: int, say: Callable[[st
         figures.cold, figures.cpu, figures.peak = statistics.median(walls), statistics.median(cpus), max(peaks)
         figures.ask = median_ms(tool.ask)
         tool.rest(figures)
-        figures.changed = median_ms(lambda tool=tool: (next(edits), tool.ask())[1])
+        figures.changed = median_ms(partial(after_change, tool, edits))
     edits.close()
     if rg := shutil.which("rg"):
         plain = Command(root)
         found = median_ms(lambda: plain.run(rg, "-n", "checksum")[0])
         all_figures.append(Figures("ripgrep", files=len(entries), lines=lines, source=source, ask=found, changed=found))
     return all_figures
+
+
+def after_change(tool: Ours | Semble, edits: Iterator[None]) -> float:
+    """Return the wall seconds of a question once the next of EDITS is made."""
+    next(edits)
+    return tool.ask()
 
 
 def table(runs: list[Run]) -> str:
