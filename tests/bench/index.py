@@ -21,10 +21,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from codesearch.events import Done
+from codesearch.events import Done, Planned, Progress
 from codesearch.evidence import gather
 from codesearch.files import FileEntry, scan
 from codesearch.question import Question
@@ -83,6 +84,21 @@ def run(workspace: Workspace, **options: Any) -> Done:
     return done
 
 
+def watched(workspace: Workspace) -> tuple[list[float], Done]:
+    """Index; return what share of the planned bytes was reported as done, one report after the other."""
+    planned, shares, done = 0, [0.0], None
+    for event in workspace.index():
+        match event:
+            case Planned():
+                planned = event.bytes
+            case Progress():
+                shares.append(event.bytes / planned)
+            case Done():
+                done = event
+    assert done is not None
+    return shares, done
+
+
 def cpu() -> float:
     return sum(
         used.ru_utime + used.ru_stime
@@ -137,7 +153,7 @@ def build(root: Path) -> dict[str, Any]:
     memory.start()
     workspace = Workspace.open(root)
     started, used = time.perf_counter(), cpu()
-    done = run(workspace)
+    shares, done = watched(workspace)
     seconds = time.perf_counter() - started
     used = cpu() - used
     source = sum(e.size for e in scan(root, Settings()) if isinstance(e, FileEntry))
@@ -150,6 +166,8 @@ def build(root: Path) -> dict[str, Any]:
         "chunks/CPU s": done.chunks / used,
         "peak MB": memory.peak / 1e6,
         "index/source": status.bytes / source,
+        "progress at its end %": shares[-1] * 100,
+        "progress, steps back": sum(a > b for a, b in pairwise(shares)),
     }
 
 
