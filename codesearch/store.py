@@ -15,8 +15,8 @@ The mirror is for exact search over all vectors, with the rows' columns at hand.
 100,000 × 256 in 8 ms, but needs longer to make float32 of anything smaller first. Vector indexes would lose answers,
 and are for stores that are too large for this.
 
-Importing lancedb takes half a second, even without its client (`lean`): import this module where it is needed. It is
-not safe across fork.
+Importing lancedb takes a third of a second, however `lean`: import this module where it is needed. It is not safe across
+fork.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ import pyarrow as pa
 
 from codesearch.errors import IndexFormatError
 from codesearch.generations import explained
-from codesearch.lean import without_client
+from codesearch.lean import lean
 from codesearch.types import Row
 
-with without_client():
+with lean():
     import lancedb
     from lancedb.expr import col
     from lancedb.index import FTS

@@ -43,7 +43,7 @@ SEMBLE: Final = "semble==0.7.0"
 SCRIPT: Final = str(Path(sys.executable).parent / "codesearch")
 ENOUGH: Final = 30_000
 """Chunks that are indexed from nothing by each tool, at least, in repeated rounds of smaller repositories."""
-ASKED: Final = 5
+ASKED: Final = 3
 """Times that each question of a new process is measured."""
 
 _WARM: Final = """
