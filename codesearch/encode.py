@@ -1,23 +1,25 @@
 """The encoder that search uses: a Bundle's ONNX model and tokenizer. The only importer of onnxruntime.
 
-Texts are tokenised in batches, run with others of about the same length so that padding is small, and put back in
-order.
+Texts are tokenised, word by word where the tokenizer allows it (a quarter of the time), run with others of about the
+same length so that padding is small, and put back in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from codesearch.bundle import MODEL, TOKENIZER, Bundle
 from codesearch.errors import BundleError
 from codesearch.text import bag
-from codesearch.types import Encoder, Role
+from codesearch.types import Role
 
 HEADING: Final = 0.5
 """What a chunk's heading by itself weighs beside its document. Among the words of a long function its names all but
@@ -26,6 +28,8 @@ that neither training nor any judged question knows; a quarter and the whole fin
 _CELLS: Final = 1 << 13
 """Token positions a run of the model. A static model gathers cells × dimensions floats: 8 MB, which a processor's cache
 holds. Four times as many took 45 MB more memory and a fifth more time."""
+_REMEMBERED: Final = 1 << 15
+"""Words whose pieces are kept; about 10 MB."""
 _STEP: Final = 16
 """Texts are padded to a multiple of this, and only those of one padded length run together. Sums of floats depend on
 how many there are, and a text must have one vector whatever it is encoded with, or an index that grew would differ from
@@ -50,6 +54,7 @@ class OnnxEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._description = bundle.description
+        self._words = _Words(self._tokenizer) if _by_word(bundle, self._tokenizer) else None
 
     @property
     def dimensions(self) -> int:
@@ -66,24 +71,58 @@ class OnnxEncoder:
         """Whether the bundle says so."""
         return self._description.adapted
 
-    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
-        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros."""
+    def encode(self, texts: Sequence[str], role: Role, *, normalised: bool = False) -> NDArray[np.float32]:
+        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros.
+
+        TEXTS that are NORMALISED are in the form that the bundle asks for already.
+        """
         said = self._description
-        prefix = said.query_prefix if role == "query" else said.passage_prefix
-        if said.normalise == "bag":
+        if said.normalise == "bag" and not normalised:
             texts = [bag(text) for text in texts]
-        encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
-        pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
+        prefix = said.query_prefix if role == "query" else said.passage_prefix
+        pieces: list[Sequence[int]]
+        if self._words is not None and not prefix:
+            pieces = [ids[: said.max_tokens] for ids in self._words.pieces(texts)]
+        else:
+            encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
+            pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
         vectors = np.zeros((len(pieces), said.dimensions), np.float32)
         for rows, length in _batches([len(ids) for ids in pieces]):
+            some = [pieces[row] for row in rows]
+            mask = np.arange(length) < np.array([len(one) for one in some])[:, None]
             ids = np.zeros((len(rows), length), np.int64)
-            mask = np.zeros((len(rows), length), np.int64)
-            for i, row in enumerate(rows):
-                ids[i, : len(pieces[row])] = pieces[row]
-                mask[i, : len(pieces[row])] = 1
-            feed = {"input_ids": ids, "attention_mask": mask}
+            ids[mask] = np.fromiter(chain.from_iterable(some), np.int64)
+            feed = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
             vectors[rows] = self._session.run(["sentence_embedding"], feed)[0]
         return vectors
+
+
+class _Words:
+    """The pieces of words by themselves, remembered: code repeats its words far more often than it makes new ones."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the pieces of TEXTS, each words between blanks."""
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        words_of = [text.split() for text in texts]
+        new = list(set(chain.from_iterable(words_of)).difference(self._known))
+        for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
+            self._known[word] = tuple(encoding.ids)
+        return [tuple(chain.from_iterable(map(self._known.__getitem__, words))) for words in words_of]
+
+
+def _by_word(bundle: Bundle, tokenizer: Tokenizer) -> bool:
+    """Tell whether the pieces of a text are those of its words, one after the other, whatever stands beside them."""
+    return (
+        bundle.description.normalise == "bag"
+        and isinstance(tokenizer.pre_tokenizer, WhitespaceSplit)
+        and tokenizer.normalizer is None
+        and tokenizer.post_processor is None
+    )
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
@@ -98,8 +137,12 @@ def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
             yield rows[start : start + most], padded
 
 
-def passages(encoder: Encoder, documents: Sequence[str], headings: Sequence[str]) -> NDArray[np.float32]:
-    """Return a unit vector for each chunk, (n, dimensions), of its document and, once more, its heading."""
-    vectors = encoder.encode(documents, "passage") + HEADING * encoder.encode(headings, "passage")
+def passages(encoder: OnnxEncoder, documents: Sequence[str], headings: Sequence[str]) -> NDArray[np.float32]:
+    """Return a unit vector for each chunk, (n, dimensions), of its document and, once more, its heading.
+
+    Both are in the form that the bundle asks for.
+    """
+    vectors = encoder.encode(documents, "passage", normalised=True)
+    vectors += HEADING * encoder.encode(headings, "passage", normalised=True)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return vectors

@@ -32,13 +32,14 @@ from codesearch.paths import Generation, Layout
 from codesearch.prepare import RULES, Batch, Prepared, Task, digest, prepare_all
 from codesearch.settings import Settings
 from codesearch.text import TEXT_VERSION
-from codesearch.types import Encoder, Stale
+from codesearch.types import Stale
 from codesearch.why import Why
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from codesearch.encode import OnnxEncoder
     from codesearch.store import Store
     from codesearch.types import Row
 
@@ -137,7 +138,7 @@ def update(
     *,
     paths: Collection[str] | None = None,
     rebuild: bool = False,
-    encoder: Encoder | None = None,
+    encoder: OnnxEncoder | None = None,
     workers: int | None = None,
     patience: float | None = None,
 ) -> Generator[Event, None, None]:
@@ -200,7 +201,8 @@ def update(
         if older:
             writer.reuse_from(older)
         writer.remove(plan.removed)
-        for batch in stack.enter_context(closing(prepare_all(plan.tasks, settings, workers))):
+        bags = bundle.description.normalise == "bag"
+        for batch in stack.enter_context(closing(prepare_all(plan.tasks, settings, bags, workers))):
             for skip in writer.add(batch):
                 yield Skipped(skip.path, skip.reason)
             if writer.pending >= _COMMIT:
@@ -346,7 +348,7 @@ class _Writer:
     """Collects prepared files and writes them to one generation, some thousand chunks at a time."""
 
     def __init__(
-        self, generation: Generation, manifest: Manifest, bundle: Bundle, encoder: Encoder | None, young: int
+        self, generation: Generation, manifest: Manifest, bundle: Bundle, encoder: OnnxEncoder | None, young: int
     ) -> None:
         self.progress = Progress(0, 0, 0, 0)
         self.indexed = 0
@@ -398,7 +400,7 @@ class _Writer:
         store = self._store() if rows or (replaced and not self._fresh) else None
         had = store.of_files(replaced) if store is not None and not self._fresh else {}
         for chunks in had.values():
-            self._counts.count((terms.split() for _, terms, _ in chunks), -1)
+            self._counts.discount(terms.split() for _, terms, _ in chunks)
         encoded = 0
         if store is not None:
             documents = [text for file in changed for text in file.documents]
@@ -462,7 +464,7 @@ class _Writer:
 
         return passages(self._its_encoder(), documents, headings)
 
-    def _its_encoder(self) -> Encoder:
+    def _its_encoder(self) -> OnnxEncoder:
         if self._encoder is None:
             from codesearch.encode import OnnxEncoder
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -73,29 +74,27 @@ class FileRow:
 class Counts:
     """How many chunks and how many files hold each term; what one change adds and takes away."""
 
-    chunks: dict[str, int] = field(default_factory=dict)
-    files: dict[str, int] = field(default_factory=dict)
+    chunks: Counter[str] = field(default_factory=Counter)
+    files: Counter[str] = field(default_factory=Counter)
 
-    def count(self, chunks: Iterable[Collection[str]], sign: int = 1) -> int:
-        """Count one file's CHUNKS, each a collection of its terms, SIGN times; return their length in terms."""
-        length = 0
-        in_chunks, in_files = self.chunks, self.files
-        of_file: set[str] = set()
-        for terms in chunks:
-            length += len(terms)
-            of_chunk = set(terms)
-            of_file |= of_chunk
-            for term in of_chunk:
-                in_chunks[term] = in_chunks.get(term, 0) + sign
-        for term in of_file:
-            in_files[term] = in_files.get(term, 0) + sign
-        return length
+    def add(self, chunks: Iterable[Collection[str]]) -> None:
+        """Add one file's CHUNKS, each a collection of its terms."""
+        distinct = [set(terms) for terms in chunks]
+        for terms in distinct:
+            self.chunks.update(terms)
+        self.files.update(set().union(*distinct))
+
+    def discount(self, chunks: Iterable[Collection[str]]) -> None:
+        """Take one file's CHUNKS away."""
+        distinct = [set(terms) for terms in chunks]
+        for terms in distinct:
+            self.chunks.subtract(terms)
+        self.files.subtract(set().union(*distinct))
 
     def merge(self, other: Counts) -> None:
         """Add the counts of OTHER."""
-        for mine, theirs in ((self.chunks, other.chunks), (self.files, other.files)):
-            for term, n in theirs.items():
-                mine[term] = mine.get(term, 0) + n
+        self.chunks.update(other.chunks)
+        self.files.update(other.files)
 
 
 @dataclass(frozen=True, slots=True)

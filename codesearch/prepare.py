@@ -16,7 +16,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from typing import Final
@@ -26,7 +25,7 @@ from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
 from codesearch.processes import spawning
 from codesearch.settings import Settings
-from codesearch.text import TEXT_VERSION, content_hash, document, heading, joined, terms, told_last
+from codesearch.text import TEXT_VERSION, bag, bag_of, content_hash, counted, document, heading, identifiers, told_last
 from codesearch.types import Row
 from codesearch.why import Why
 
@@ -65,7 +64,7 @@ class Prepared:
     language: str = ""
     rows: list[Row] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
-    """What is embedded for each row."""
+    """What is embedded for each row, as the model reads it."""
     headings: list[str] = field(default_factory=list)
     """What of each is embedded by itself as well."""
     length: int = 0
@@ -85,13 +84,13 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def prepare(tasks: Sequence[Task], settings: Settings) -> Batch:
-    """Read, cut and word the files of TASKS."""
+def prepare(tasks: Sequence[Task], settings: Settings, bags: bool) -> Batch:
+    """Read, cut and word the files of TASKS, for a model that reads BAGS of words, or else text."""
     counts = Counts()
-    return Batch([_prepare(task, settings, counts) for task in tasks], counts)
+    return Batch([_prepare(task, settings, bags, counts) for task in tasks], counts)
 
 
-def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
+def _prepare(task: Task, settings: Settings, bags: bool, counts: Counts) -> Prepared:
     entry = task.entry
     data = read(entry, settings)
     if isinstance(data, Skip):
@@ -107,11 +106,12 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
         content = bytes.fromhex(content_hash(text))
         copy = copies.get(content, 0)
         copies[content] = copy + 1
-        its_terms = terms(text)
+        names = identifiers(text)
+        its_terms = counted(names)
         all_terms.append(its_terms)
         prepared.language = piece.language
-        prepared.documents.append(text)
-        prepared.headings.append(heading(piece))
+        prepared.documents.append(bag_of(names) if bags else text)
+        prepared.headings.append(bag(heading(piece)) if bags else heading(piece))
         prepared.rows.append(
             Row(
                 content,
@@ -123,15 +123,18 @@ def _prepare(task: Task, settings: Settings, counts: Counts) -> Prepared:
                 piece.span.start_line,
                 piece.span.end_line,
                 piece.part,
-                joined(told_last(its_terms, terms(piece.doc))),
+                told_last(its_terms, counted(identifiers(piece.doc))),
             )
         )
-    prepared.length = counts.count(all_terms)
+    prepared.length = sum(its_terms.total() for its_terms in all_terms)
+    counts.add(all_terms)
     return prepared
 
 
-def prepare_all(tasks: Sequence[Task], settings: Settings, workers: int | None = None) -> Generator[Batch, None, None]:
-    """Yield the batches of TASKS in order; closing the iterator stops the work.
+def prepare_all(
+    tasks: Sequence[Task], settings: Settings, bags: bool, workers: int | None = None
+) -> Generator[Batch, None, None]:
+    """Yield the batches of TASKS in order, see `prepare`; closing the iterator stops the work.
 
     WORKERS is the number of processes: by default as many as repay themselves, 0 for none.
     """
@@ -140,18 +143,18 @@ def prepare_all(tasks: Sequence[Task], settings: Settings, workers: int | None =
         large = len(tasks) >= _POOL_FILES or sum(task.entry.size for task in tasks) >= _POOL_BYTES
         workers = min(_cores(), _MOST_WORKERS) if large else 0
     if not workers:
-        yield from map(partial(prepare, settings=settings), batches)
+        yield from (prepare(batch, settings, bags) for batch in batches)
         return
     waiting = iter(batches)
     while True:
-        lost = yield from _in_pool(waiting, settings, workers)
+        lost = yield from _in_pool(waiting, settings, bags, workers)
         if not lost:
             return
-        yield from _one_by_one(lost, settings)
+        yield from _one_by_one(lost, settings, bags)
 
 
 def _in_pool(
-    waiting: Iterator[list[Task]], settings: Settings, workers: int
+    waiting: Iterator[list[Task]], settings: Settings, bags: bool, workers: int
 ) -> Generator[Batch, None, list[list[Task]]]:
     """Prepare the batches WAITING; return those that were under way when a process died, else nothing."""
     pool = _pool(workers)
@@ -161,7 +164,7 @@ def _in_pool(
     def start(most: int) -> None:
         for tasks in islice(waiting, most):
             under_way.append(tasks)
-            promised.append(pool.submit(prepare, tasks, settings))
+            promised.append(pool.submit(prepare, tasks, settings, bags))
 
     try:
         start(2 * workers)
@@ -177,13 +180,13 @@ def _in_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_by_one(lost: Iterable[list[Task]], settings: Settings) -> Iterator[Batch]:
+def _one_by_one(lost: Iterable[list[Task]], settings: Settings, bags: bool) -> Iterator[Batch]:
     """Prepare the LOST batches file by file, in a process that may die: a file that kills it is skipped by name."""
     pool = _pool(1)
     try:
         for task in (task for tasks in lost for task in tasks):
             try:
-                batch = pool.submit(prepare, [task], settings).result()
+                batch = pool.submit(prepare, [task], settings, bags).result()
             except BrokenProcessPool:
                 pool.shutdown(wait=True)
                 pool = _pool(1)

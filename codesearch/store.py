@@ -15,7 +15,8 @@ The mirror is for exact search over all vectors, with the rows' columns at hand.
 100,000 × 256 in 8 ms, but needs longer to make float32 of anything smaller first. Vector indexes would lose answers,
 and are for stores that are too large for this.
 
-Importing lancedb takes more than a second: import this module where it is needed. It is not safe across fork.
+Importing lancedb takes a third of a second, however `lean`: import this module where it is needed. It is not safe across
+fork.
 """
 
 from __future__ import annotations
@@ -32,16 +33,19 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr about every query that selects no score
 
-import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.expr import col
-from lancedb.index import FTS
-from lancedb.query import MatchQuery
 
 from codesearch.errors import IndexFormatError
 from codesearch.generations import explained
+from codesearch.lean import lean
 from codesearch.types import Row
+
+with lean():
+    import lancedb
+    from lancedb.expr import col
+    from lancedb.index import FTS
+    from lancedb.query import MatchQuery
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

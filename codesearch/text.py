@@ -20,7 +20,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import snowballstemmer
+import Stemmer
 
 if TYPE_CHECKING:
     from codesearch.types import Chunk
@@ -61,7 +61,8 @@ TOLD: Final = "\n"
 """Stands like a term between a chunk's other terms and those of its documentation, where it has any; whatever splits
 terms at white space passes it over."""
 
-_porter: Final = snowballstemmer.stemmer("porter").stemWord
+_porter: Final = Stemmer.Stemmer("porter", 0).stemWord
+"""Without a cache of its own, for there is one below."""
 
 
 @lru_cache(_CACHE)
@@ -106,7 +107,12 @@ def bag(text: str) -> str:
 
     A word counts once however often it stands there: a mean that counts repetitions is drowned by loop variables.
     """
-    return " ".join(dict.fromkeys(chain.from_iterable(map(split, _IDENTIFIER.findall(text)))))
+    return bag_of(_IDENTIFIER.findall(text))
+
+
+def bag_of(names: Iterable[str]) -> str:
+    """Return the `bag` of a text with the identifiers NAMES."""
+    return " ".join(dict.fromkeys(chain.from_iterable(map(split, dict.fromkeys(names)))))
 
 
 def terms(text: str) -> list[str]:
@@ -120,18 +126,24 @@ def query_terms(query: str) -> list[str]:
     return wanted or terms(query)
 
 
-def joined(terms: Iterable[str]) -> str:
-    """Return TERMS as the index keeps them: each between two blanks of its own, to be found whole in the bytes."""
-    return "".join([f" {term} " for term in terms])
+def counted(names: Iterable[str]) -> Counter[str]:
+    """Return the terms of a text with the identifiers NAMES, and how often each stands there."""
+    return Counter(chain.from_iterable(map(_terms_of, names)))
 
 
-def told_last(terms: list[str], doc: list[str]) -> list[str]:
-    """Return TERMS sorted, those that DOC accounts for behind the others and TOLD, where there is a DOC."""
+def joined(terms: Counter[str]) -> str:
+    """Return TERMS as the index keeps them: sorted, each between two blanks of its own, to be found whole in bytes."""
+    return "".join([f" {term} " * terms[term] for term in sorted(terms)])
+
+
+def told_last(terms: Counter[str], doc: Counter[str]) -> str:
+    """Return TERMS joined, those that DOC accounts for behind the others and TOLD, where there is a DOC."""
     if not doc:
-        return sorted(terms)
-    every = Counter(terms)
-    told = every & Counter(doc)
-    return [*sorted((every - told).elements()), TOLD, *sorted(told.elements())]
+        return joined(terms)
+    told = doc & terms
+    rest = terms.copy()
+    rest.subtract(told)
+    return f"{joined(rest)} {TOLD} {joined(told)}"
 
 
 def heading(chunk: Chunk) -> str:

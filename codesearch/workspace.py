@@ -26,10 +26,10 @@ from codesearch.settings import Settings
 from codesearch.types import Answer, Chunk, Hit, Stale
 
 if TYPE_CHECKING:
+    from codesearch.encode import OnnxEncoder
     from codesearch.gist import Gist
     from codesearch.related import Relation
     from codesearch.search import Filter, Mode, Snapshot
-    from codesearch.types import Encoder
 
 _TRIES: Final = 5
 """Times a writer may commit while a reader opens; each commit takes longer than an opening."""
@@ -192,9 +192,9 @@ class Workspace:
             encoder=self._encoder(),
         )
 
-    def _encoder(self) -> Encoder | None:
+    def _encoder(self) -> OnnxEncoder | None:
         held = self._held
-        return held.snapshot.encoder if held and held.snapshot.encoder.fingerprint == self.bundle.fingerprint else None
+        return held.encoder if held and held.encoder.fingerprint == self.bundle.fingerprint else None
 
     def snapshot(self) -> Snapshot:
         """Return the index as it is now, open for reading; valid until the next call, or `close`.
@@ -374,10 +374,10 @@ class _Held:
             self.generation = hold.generation
             self._unfinished = unfinished
             self._identity = hold.identity
-            before = previous.snapshot if previous and previous._identity == self._identity else None
+            same = previous if previous and previous._identity == self._identity else None
             manifest = stack.enter_context(Manifest(self.generation.manifest))
             try:
-                encoder = before.encoder if before else OnnxEncoder(bundle.load(self.generation.model))
+                encoder: OnnxEncoder = same.encoder if same else OnnxEncoder(bundle.load(self.generation.model))
             except BundleError as error:
                 raise IndexFormatError(
                     f"the model of the index in {layout.folder} is damaged. "
@@ -387,7 +387,7 @@ class _Held:
                 version = manifest.store_version
                 try:
                     store = Store.open(self.generation.store, version)
-                    mirror = Mirror.load(store, before.mirror if before else None)
+                    mirror = Mirror.load(store, same.snapshot.mirror if same else None)
                     break
                 except IndexFormatError:
                     # A writer may have committed, and cleaned up, between the two lines.
@@ -395,6 +395,7 @@ class _Held:
                         raise
             stack.callback(store.close)
             self.snapshot: Snapshot = Snapshot(root, manifest, store, mirror, encoder)
+            self.encoder: OnnxEncoder = encoder
             self._stack = stack.pop_all()
 
     def current(self, layout: Layout) -> bool:

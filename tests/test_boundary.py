@@ -81,6 +81,18 @@ def test_the_words_need_only_the_standard_library_and_the_ranking_numbers() -> N
     assert modules(NEW.format("codesearch.rank")) == {"codesearch", "numpy"}
 
 
+CLIENT = """
+import sys, codesearch.store
+assert not any(name.startswith("lance_namespace_urllib3_client") for name in sys.modules)
+from lance_namespace_urllib3_client.models import CreateTableRequest
+print(*CreateTableRequest.model_fields)
+"""
+
+
+def test_the_store_loads_no_client_of_servers_and_leaves_it_whole_for_others() -> None:
+    assert "id" in modules(CLIENT)
+
+
 def test_no_module_takes_what_another_keeps_to_itself() -> None:
     root = Path(__file__).parents[1]
     private = [

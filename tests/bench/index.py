@@ -19,12 +19,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from codesearch.events import Done
+from codesearch.events import Done, Planned, Progress
 from codesearch.evidence import gather
 from codesearch.files import FileEntry, scan
 from codesearch.question import Question
@@ -83,6 +84,21 @@ def run(workspace: Workspace, **options: Any) -> Done:
     return done
 
 
+def watched(workspace: Workspace) -> tuple[list[float], Done]:
+    """Index; return what share of the planned bytes was reported as done, one report after the other."""
+    planned, shares, done = 0, [0.0], None
+    for event in workspace.index():
+        match event:
+            case Planned():
+                planned = event.bytes
+            case Progress():
+                shares.append(event.bytes / planned)
+            case Done():
+                done = event
+    assert done is not None
+    return shares, done
+
+
 def cpu() -> float:
     return sum(
         used.ru_utime + used.ru_stime
@@ -91,28 +107,27 @@ def cpu() -> float:
 
 
 class Memory(threading.Thread):
-    """Samples the memory of this process and those it started; pages that they share count once (PSS)."""
+    """Samples the memory of a process and all it started, until it ends; pages that they share count once (PSS)."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: int | None = None) -> None:
         super().__init__(daemon=True)
+        self._process = process or os.getpid()
         self.peak = 0
 
     def run(self) -> None:
-        while True:
-            self.peak = max(self.peak, sum(map(self._pss, self._family())))
-            time.sleep(0.1)
+        while now := sum(map(self._pss, self._family(self._process))):
+            self.peak = max(self.peak, now)
+            time.sleep(0.05)
 
-    @staticmethod
-    def _family() -> list[int]:
-        mine = os.getpid()
-        family = [mine]
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if int((process / "stat").read_text().rsplit(")", 1)[1].split()[1]) == mine:
-                    family.append(int(process.name))
-            except OSError:
-                continue
-        return family
+    @classmethod
+    def _family(cls, process: int) -> Iterator[int]:
+        yield process
+        try:
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                for child in (thread / "children").read_text().split():
+                    yield from cls._family(int(child))
+        except OSError:
+            return
 
     @staticmethod
     def _pss(process: int) -> int:
@@ -120,7 +135,7 @@ class Memory(threading.Thread):
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
         except OSError:
             return 0
-        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+        return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0) * 1024
 
 
 def warm_up() -> None:
@@ -138,7 +153,7 @@ def build(root: Path) -> dict[str, Any]:
     memory.start()
     workspace = Workspace.open(root)
     started, used = time.perf_counter(), cpu()
-    done = run(workspace)
+    shares, done = watched(workspace)
     seconds = time.perf_counter() - started
     used = cpu() - used
     source = sum(e.size for e in scan(root, Settings()) if isinstance(e, FileEntry))
@@ -151,6 +166,8 @@ def build(root: Path) -> dict[str, Any]:
         "chunks/CPU s": done.chunks / used,
         "peak MB": memory.peak / 1e6,
         "index/source": status.bytes / source,
+        "progress at its end %": shares[-1] * 100,
+        "progress, steps back": sum(a > b for a, b in pairwise(shares)),
     }
 
 

@@ -360,7 +360,7 @@ def test_a_file_that_kills_its_process_is_skipped_by_name(root: Path) -> None:
         return kind(path, str(root), status.st_size, status.st_mtime_ns)
 
     entries = [entry("shop/cart.py"), entry("shop/retry.py", Bomb), entry("web/app.ts"), entry("web/server.go")]
-    batches = list(prepare_all([Task(e, None) for e in entries], Settings(), workers=1))
+    batches = list(prepare_all([Task(e, None) for e in entries], Settings(), bags=True, workers=1))
     files = [file for batch in batches for file in batch.files]
     assert [file.entry.path for file in files] == [e.path for e in entries]
     assert [file.skip.path for file in files if file.skip] == ["shop/retry.py"]
@@ -389,7 +389,7 @@ def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(tmp_path: Pat
     said = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120).stderr
     assert "indexed 326 files" in said, said
     assert not ran.exists()
-    list(prepare_all([], Settings(), workers=1))
+    list(prepare_all([], Settings(), bags=True, workers=1))
     assert "PYTHONSAFEPATH" not in os.environ, "what else this process starts finds its modules as ever"
     subprocess.run([sys.executable, "-c", "import multiprocessing"], cwd=root, capture_output=True)
     assert ran.exists(), "the trap works"
