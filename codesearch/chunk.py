@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from typing import Final
 
 from codesearch.languages import LANGUAGES, TEXT, language_of
+from codesearch.parsing import TIME_LIMIT
 from codesearch.syntax import (
     CLOSER,
     COMMENT_LINES,
     PART_CHARS,
     PART_LINES,
     SLACK,
-    TIME_LIMIT,
     Definition,
     Source,
     definitions,
@@ -66,11 +67,19 @@ def decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def chunk(path: str, text: str, language: str | None = None, *, time_limit: float = TIME_LIMIT) -> list[Chunk]:
+def chunk(
+    path: str,
+    text: str,
+    language: str | None = None,
+    *,
+    time_limit: float = TIME_LIMIT,
+    given_up: Callable[[], None] | None = None,
+) -> list[Chunk]:
     """Cut TEXT, the decoded content of the file at PATH, into chunks; joined in order, their texts are TEXT.
 
-    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds of work, or
-    gives no definitions, is cut into plain windows of lines. An empty file gives none.
+    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds of work and
+    the memory that `parsing` grants is cut into plain windows of lines, and GIVEN_UP is called. One that gives no
+    definitions is cut so without a word. An empty file gives no chunks.
     """
     if not text:
         return []
@@ -83,7 +92,10 @@ def chunk(path: str, text: str, language: str | None = None, *, time_limit: floa
     else:
         known = LANGUAGES.get(language)
         runs = []
-        _runs(source, definitions(source, known, time_limit), runs)
+        file = definitions(source, known, time_limit)
+        if file.given_up and given_up is not None:
+            given_up()
+        _runs(source, file, runs)
         runs = _tidy(source, runs, known.comments if known else ())
     return _chunks(path, language, source, runs)
 
