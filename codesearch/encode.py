@@ -40,7 +40,7 @@ class OnnxEncoder:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, and said once
         try:
             model = str(bundle.folder / MODEL)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -50,6 +50,7 @@ class OnnxEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._description = bundle.description
+        self._folder = bundle.folder
 
     @property
     def dimensions(self) -> int:
@@ -67,7 +68,10 @@ class OnnxEncoder:
         return self._description.adapted
 
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
-        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros."""
+        """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros.
+
+        A model that fails, or gives anything else, raises BundleError.
+        """
         said = self._description
         prefix = said.query_prefix if role == "query" else said.passage_prefix
         if said.normalise == "bag":
@@ -81,9 +85,26 @@ class OnnxEncoder:
             for i, row in enumerate(rows):
                 ids[i, : len(pieces[row])] = pieces[row]
                 mask[i, : len(pieces[row])] = 1
-            feed = {"input_ids": ids, "attention_mask": mask}
-            vectors[rows] = self._session.run(["sentence_embedding"], feed)[0]
+            vectors[rows] = self._run({"input_ids": ids, "attention_mask": mask}, (len(rows), said.dimensions))
         return vectors
+
+    def _run(self, feed: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.float32]:
+        try:
+            found = self._session.run(["sentence_embedding"], feed)[0]
+        except Exception as error:  # onnxruntime's own, of many names and one base
+            raise BundleError(
+                f"the model in {self._folder} fails: {_first_line(error)}. Reinstall codesearch."
+            ) from error
+        if np.shape(found) != shape or found.dtype != np.float32 or not np.isfinite(found).all():
+            raise BundleError(
+                f"the model in {self._folder} gives no vectors of {shape[1]} numbers. Reinstall codesearch."
+            )
+        vectors: NDArray[np.float32] = found
+        return vectors
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
