@@ -222,9 +222,7 @@ def update(
 
 
 def _plain(path: str) -> str:
-    return (
-        f"{path} takes too much time or memory to parse, so it is cut at lines, not at functions; all of it is found."
-    )
+    return f"{path} takes too much to be cut at its functions, so it is cut at lines; all of it can be found."
 
 
 def _generation(answering: tuple[Stale, Generation | None]) -> Generation:

@@ -63,7 +63,7 @@ class Prepared:
     """The content is what the index has: only its date changed."""
     skip: Skip | None = None
     given_up: bool = False
-    """It took too much to parse, so it is cut into plain windows of lines."""
+    """It took too much to cut at its definitions, so it is cut into plain windows of lines."""
     language: str = ""
     rows: list[Row] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
