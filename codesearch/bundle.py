@@ -11,7 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -67,8 +72,53 @@ class Bundle:
         return self.description.fingerprint
 
 
+_TYPES: Final[Mapping[str, type]] = {
+    "name": str,
+    "architecture": str,
+    "dimensions": int,
+    "max_tokens": int,
+    "normalise": str,
+    "adapted": bool,
+    "query_prefix": str,
+    "passage_prefix": str,
+    "files": dict,
+    "provenance": dict,
+    "format": int,
+}
+_MOST: Final[Mapping[str, int]] = {"dimensions": 1 << 14, "max_tokens": 1 << 20}
+"""What is more is no model: memory is taken by these numbers."""
+_MAX_BYTES: Final = 1 << 20
+"""Of bundle.json."""
+
+
+def _described(said: dict[str, Any]) -> Description:
+    """Return the description that bundle.json SAID, or raise ValueError with what makes no sense in it."""
+    for name, kind in _TYPES.items():
+        if name in said and type(said[name]) is not kind:
+            raise ValueError(f"{name} is {said[name]!r:.40}, which is no {kind.__name__}")
+    for name, most in _MOST.items():
+        if not 1 <= said.get(name, 0) <= most:
+            raise ValueError(f"{name} is {said.get(name)!r:.40}; it is to be from 1 to {most}")
+    if said.get("normalise") not in ("bag", "none"):
+        raise ValueError(f"normalise is {said.get('normalise')!r:.40}; it is to be bag or none")
+    if not all(isinstance(digest, str) for digest in said.get("files", {}).values()):
+        raise ValueError("files is to name the SHA-256 of each")
+    return Description(**{name: said[name] for name in _TYPES if name in said})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """Open the regular file PATH; anything else, such as a pipe that nobody writes to, raises OSError at once."""
+    with os.fdopen(
+        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path.name} is no file")
+        yield file
+
+
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -77,15 +127,15 @@ def load(folder: Path) -> Bundle:
     remedy = "Reinstall codesearch, or name another model folder."
     path = folder / DESCRIPTION
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        with _opened(path) as file:
+            said = json.loads(file.read(_MAX_BYTES).decode("utf-8"))
         if said.get("format") != BUNDLE_FORMAT:
             raise BundleError(
                 f"{path} has bundle format {said.get('format')!r}; this codesearch reads {BUNDLE_FORMAT}. "
                 "Upgrade codesearch, or train the model again."
             )
         recorded = said.pop("fingerprint", None)
-        known = {f.name for f in fields(Description)}
-        description = Description(**{k: v for k, v in said.items() if k in known})
+        description = _described(said)
         if not {MODEL, TOKENIZER} <= description.files.keys():
             raise BundleError(f"{path} does not name {MODEL} and {TOKENIZER}. {remedy}")
         for name, digest in description.files.items():
@@ -95,7 +145,7 @@ def load(folder: Path) -> Bundle:
                 raise BundleError(f"{folder / name} is not the file that {DESCRIPTION} describes. {remedy}")
     except OSError as error:
         raise BundleError(f"no usable model in {folder}: {error.strerror or error}. {remedy}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} can not be read: {error}. {remedy}") from error
     if recorded != description.fingerprint:
         raise BundleError(f"{path} was edited: its fingerprint does not match. {remedy}")

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from typing import Final
 
 from codesearch.languages import LANGUAGES, TEXT, language_of
+from codesearch.parsing import TIME_LIMIT
 from codesearch.syntax import (
     CLOSER,
     COMMENT_LINES,
     PART_CHARS,
     PART_LINES,
     SLACK,
-    TIME_LIMIT,
     Definition,
     Source,
     definitions,
@@ -49,6 +50,8 @@ _TINY_LINES: Final = 3
 """Left-over code up to this size joins its neighbour: alone it would say nothing."""
 _SHORT_LINES: Final = 3
 """A type alias or a property shorter than this is left-over code."""
+_MOST: Final = 20_000
+"""Definitions, sections and left-over code of one file; a megabyte of bare headings would be 250,000 chunks."""
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _NOTHING: Final = re.compile(r"\s*")
 
@@ -66,25 +69,41 @@ def decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def chunk(path: str, text: str, language: str | None = None, *, time_limit: float = TIME_LIMIT) -> list[Chunk]:
+def chunk(
+    path: str,
+    text: str,
+    language: str | None = None,
+    *,
+    time_limit: float = TIME_LIMIT,
+    given_up: Callable[[], None] | None = None,
+) -> list[Chunk]:
     """Cut TEXT, the decoded content of the file at PATH, into chunks; joined in order, their texts are TEXT.
 
-    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds of work, or
-    gives no definitions, is cut into plain windows of lines. An empty file gives none.
+    LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds of work and
+    the memory that `parsing` grants, or has far more definitions than anybody writes, is cut into plain windows of
+    lines, and GIVEN_UP is called. One without definitions is cut so without a word. An empty file gives no chunks.
     """
     if not text:
         return []
     if language is None:
         language = language_of(path, text[:4096].encode("utf-8", "replace")) or TEXT
     source = Source(text)
-    runs: list[_Run]
+    runs: list[_Run] = []
+    too_much = False
     if language == "markdown":
         runs = _sections(source)
     else:
         known = LANGUAGES.get(language)
-        runs = []
-        _runs(source, definitions(source, known, time_limit), runs)
+        file = definitions(source, known, time_limit)
+        too_much = file.given_up
+        _runs(source, file, runs)
         runs = _tidy(source, runs, known.comments if known else ())
+    if len(runs) > _MOST:
+        too_much = True
+        high = len(source.starts)
+        runs = [_Run(0, high, Definition("", "", 0, high), gap=True)]
+    if too_much and given_up is not None:
+        given_up()
     return _chunks(path, language, source, runs)
 
 

@@ -44,7 +44,7 @@ class OnnxEncoder:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, and said once
         try:
             model = str(bundle.folder / MODEL)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -55,6 +55,7 @@ class OnnxEncoder:
         self._tokenizer.no_truncation()
         self._description = bundle.description
         self._words = _Words(self._tokenizer) if _by_word(bundle, self._tokenizer) else None
+        self._folder = bundle.folder
 
     @property
     def dimensions(self) -> int:
@@ -74,7 +75,7 @@ class OnnxEncoder:
     def encode(self, texts: Sequence[str], role: Role, *, normalised: bool = False) -> NDArray[np.float32]:
         """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros.
 
-        TEXTS that are NORMALISED are in the form that the bundle asks for already.
+        TEXTS that are NORMALISED are in the form that the bundle asks for already. A model that fails, or gives anything else, raises BundleError.
         """
         said = self._description
         if said.normalise == "bag" and not normalised:
@@ -93,8 +94,26 @@ class OnnxEncoder:
             ids = np.zeros((len(rows), length), np.int64)
             ids[mask] = np.fromiter(chain.from_iterable(some), np.int64)
             feed = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-            vectors[rows] = self._session.run(["sentence_embedding"], feed)[0]
+            vectors[rows] = self._run(feed, (len(rows), said.dimensions))
         return vectors
+
+    def _run(self, feed: dict[str, NDArray[np.int64]], shape: tuple[int, int]) -> NDArray[np.float32]:
+        try:
+            found = self._session.run(["sentence_embedding"], feed)[0]
+        except Exception as error:  # onnxruntime's own, of many names and one base
+            raise BundleError(
+                f"the model in {self._folder} fails: {_first_line(error)}. Reinstall codesearch."
+            ) from error
+        if np.shape(found) != shape or found.dtype != np.float32 or not np.isfinite(found).all():
+            raise BundleError(
+                f"the model in {self._folder} gives no vectors of {shape[1]} numbers. Reinstall codesearch."
+            )
+        vectors: NDArray[np.float32] = found
+        return vectors
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 class _Words:

@@ -602,8 +602,10 @@ def _read(root: str, path: str, limit: int) -> bytes:
 
     Raises:
         OSError: as opening and reading do; a symbolic link is one.
-        _NotRegularError: it is something else.
+        _NotRegularError: it is something else, or leads upwards.
     """
+    if ".." in path.split("/"):
+        raise _NotRegularError
     if os.open not in os.supports_dir_fd:
         absolute = os.path.join(root, *path.split("/"))
         if os.path.realpath(absolute) != os.path.normpath(absolute):

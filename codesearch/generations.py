@@ -6,7 +6,8 @@ or the new, never half. Whoever reads a generation holds a shared lock on its `h
 that nobody holds. Where the platform has no such locks, readers meet a missing file instead, and begin again at
 `CURRENT`.
 
-Only one process writes an index folder: the one that holds `lock`.
+Only one process writes an index folder: the one that holds `lock`. A folder that does not bear this user's seal is
+neither read nor written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from codesearch.errors import IndexBusyError, IndexFormatError, StorageError, UsageError
 from codesearch.paths import Generation, Layout
+from codesearch.seal import SEAL, seal, sealed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,8 +40,11 @@ _DOOMED: Final = "old-"
 """Prefix of a generation that is being removed; a removal that was cut short is finished by the next."""
 _OURS: Final = re.compile(
     r"CURRENT(\.new)?|(old-)?gen-\d+|adaptation\.json(\.\w+)?|model-\w+|work-.*|training|lock|log|\.gitignore"
+    rf"|{SEAL}(\.\w+)?"
 )
 """Names of what `paths` describes."""
+_BLANK: Final = re.compile(rf"\.gitignore|{SEAL}(\.\w+)?")
+"""Of those, what is there before anything is indexed."""
 _TRIES: Final = 10
 """Switches that may happen while one reader opens; each takes an index run, so that even two are unheard of."""
 
@@ -97,17 +102,31 @@ def current(layout: Layout) -> Generation | None:
     return generation if generation.folder.is_dir() else None
 
 
+def ours(layout: Layout) -> bool:
+    """Tell whether what is in the index folder is this user's own work: it is sealed, or nothing of an index yet."""
+    try:
+        return sealed(layout.folder) or not any(
+            _OURS.fullmatch(entry.name) and not _BLANK.fullmatch(entry.name) for entry in layout.folder.iterdir()
+        )
+    except OSError:
+        return False
+
+
 def prepare(layout: Layout) -> None:
     """Create the index folder, for this user alone and out of git's sight.
 
     Raises:
         StorageError: that is not possible.
-        UsageError: it is a folder of other things, which would vanish from git's sight.
+        UsageError: it is a folder of other things, which would vanish from git's sight, or another's index.
     """
     with explained(layout.folder):
         layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not layout.lock.exists() and any(entry.name != _IGNORE for entry in layout.folder.iterdir()):
+        if not layout.lock.exists() and not all(_BLANK.fullmatch(entry.name) for entry in layout.folder.iterdir()):
             raise UsageError(f"{layout.folder} holds other things than an index. Name an empty or new folder.")
+        if not ours(layout):
+            raise UsageError(f"{layout.folder} holds an index that you have not made here. Remove it, or name another.")
+        if not sealed(layout.folder):
+            seal(layout.folder)
         with suppress(FileExistsError), (layout.folder / _IGNORE).open("x", encoding="utf-8") as file:
             file.write("*\n")
 
@@ -188,7 +207,7 @@ def clear(layout: Layout, patience: float) -> int:
     with writing(layout, patience), explained(layout.folder):
         layout.current.unlink(missing_ok=True)  # first, so that nobody begins to read what is going
         for entry in layout.folder.iterdir():
-            if not _OURS.fullmatch(entry.name) or entry.name == layout.lock.name:
+            if not _OURS.fullmatch(entry.name) or entry.name in (layout.lock.name, SEAL):
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 removed += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file() and not f.is_symlink())
@@ -198,6 +217,7 @@ def clear(layout: Layout, patience: float) -> int:
                 entry.unlink()
     with suppress(OSError):
         layout.lock.unlink()
+        (layout.folder / SEAL).unlink(missing_ok=True)  # last: what is left of a clearing that is killed is still ours
         layout.folder.rmdir()
     return removed
 

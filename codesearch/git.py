@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import threading
 from collections.abc import Container, Iterator
@@ -146,12 +147,19 @@ def folders(top: str) -> tuple[str, str]:
     own = Path(top, ".git")
     try:
         if own.is_file():
-            pointed = own.read_bytes()[:8192].removeprefix(b"gitdir: ").rstrip(b"\r\n")
-            own = Path(top, os.fsdecode(pointed))
-        shared = (own / "commondir").read_bytes()[:8192].rstrip(b"\r\n")
+            own = Path(top, os.fsdecode(_line(own).removeprefix(b"gitdir: ")))
+        shared = _line(own / "commondir")
     except OSError:
         return str(own), str(own)
     return str(own), os.path.normpath(own / os.fsdecode(shared))
+
+
+def _line(file: Path) -> bytes:
+    """Return the line that a small FILE of git's holds; one that is no regular file raises OSError, without waiting."""
+    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(f"{file} is no regular file")
+        return opened.read(8192).rstrip(b"\r\n")
 
 
 def literal(path: str) -> str:

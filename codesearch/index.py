@@ -205,6 +205,7 @@ def update(
         for batch in stack.enter_context(closing(prepare_all(plan.tasks, settings, bags, workers))):
             for skip in writer.add(batch):
                 yield Skipped(skip.path, skip.reason)
+            yield from (Warned(_plain(file.entry.path)) for file in batch.files if file.given_up)
             if writer.pending >= _COMMIT:
                 writer.commit()
                 yield writer.progress
@@ -220,6 +221,10 @@ def update(
             generations.switch(layout, generation)
         generations.sweep(layout)
         yield _done(manifest, plan, writer, started)
+
+
+def _plain(path: str) -> str:
+    return f"{path} takes too much to be cut at its functions, so it is cut at lines; all of it can be found."
 
 
 def _generation(answering: tuple[Stale, Generation | None]) -> Generation:

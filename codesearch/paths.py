@@ -9,6 +9,7 @@
   adaptation.json             what came of the last training, and
   model-<fingerprint>/        the Bundle it gave, if it was accepted
   work-<random>/              what a training is working with; what a killed one left, the next removes
+  seal                        says that this user made the folder; without it nothing here is read or written
   lock  log
 """
 

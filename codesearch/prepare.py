@@ -61,6 +61,8 @@ class Prepared:
     same: bool = False
     """The content is what the index has: only its date changed."""
     skip: Skip | None = None
+    given_up: bool = False
+    """It took too much to cut at its definitions, so it is cut into plain windows of lines."""
     language: str = ""
     rows: list[Row] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
@@ -101,7 +103,11 @@ def _prepare(task: Task, settings: Settings, bags: bool, counts: Counts) -> Prep
     prepared = Prepared(entry, key)
     all_terms = []
     copies: dict[bytes, int] = {}
-    for piece in chunk(entry.path, decode(data)):
+
+    def given_up() -> None:
+        prepared.given_up = True
+
+    for piece in chunk(entry.path, decode(data), given_up=given_up):
         text = document(piece)
         content = bytes.fromhex(content_hash(text))
         copy = copies.get(content, 0)

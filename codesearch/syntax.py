@@ -6,9 +6,9 @@ is taken away as documentation before a question is made of it, are read here bo
 
 A line ends with `\n`, as git, grep and ctags count (`\r\n` therefore too); a lone `\r` ends none.
 
-The parser runs under a time limit through its progress callback. The query does not: the callback that py-tree-sitter
-0.26 offers for it crashes the process (it keeps a pointer into a stack frame that is gone), and a query's time is a
-fraction of the parse that it follows, but for trees that `_is_hopeless` knows.
+The parser runs within bounds (`parsing`). The query does not: the callback that py-tree-sitter 0.26 offers for it
+crashes the process (it keeps a pointer into a stack frame that is gone), and a query's time is a fraction of the parse
+that it follows, but for trees that `_is_hopeless` knows.
 """
 
 from __future__ import annotations
@@ -19,18 +19,14 @@ from dataclasses import dataclass, field
 from inspect import cleandoc
 from itertools import islice, pairwise, takewhile
 from math import ceil
-from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final
 
 from codesearch.languages import LANGUAGES, Language, grammar
+from codesearch.parsing import TIME_LIMIT, deep, parse
 from codesearch.types import Kind
 
 if TYPE_CHECKING:
     import tree_sitter
-
-TIME_LIMIT: Final = 4.0
-"""Seconds of work on parsing a file; a file of 1 MB takes a third of a second, one that takes seconds is hostile. They
-are this thread's and not the clock's, by which a file would be cut in another way on a busy machine."""
 
 PART_CHARS: Final = 2000
 PART_LINES: Final = 60
@@ -53,8 +49,6 @@ _VISITS: Final = 200_000
 """Nodes looked at to find unparsed text; about a tenth of a second, and more than a file of 1 MB has beside errors."""
 _LADDER: Final = 2000
 """Of those, so many cost a tenth of a second."""
-_READ: Final = 1 << 16
-"""Bytes handed to the parser at a time."""
 
 _NEWLINE: Final = re.compile("\n")
 _NEWLINE_BYTES: Final = re.compile(b"\n")
@@ -157,6 +151,8 @@ class Definition:
     """Bytes of the comments and attributes in its signature."""
     parent: Definition | None = None
     depth: int = 0
+    given_up: bool = False
+    """Of the file: it was not looked into, because that would have taken too much."""
     children: list[Definition] = field(default_factory=list)
 
     @property
@@ -191,34 +187,54 @@ class _Found:
 def definitions(source: Source, language: Language | None, time_limit: float = TIME_LIMIT) -> Definition:
     """Return the file of SOURCE as a definition, with all those found in it below.
 
-    There are none where LANGUAGE is None, or where the file does not parse within TIME_LIMIT seconds of work.
+    There are none where LANGUAGE is None, or where the file does not parse within TIME_LIMIT seconds of work and the
+    memory that `parsing` grants.
     """
     root = Definition("", "", 0, len(source.starts))
     if language is not None:
-        _define(source, root, language, thread_time() + time_limit)
+        deep(lambda: _define(source, root, language, time_limit))
     return root
 
 
-def _define(source: Source, root: Definition, language: Language, deadline: float) -> None:
-    """Hang the definitions of SOURCE below ROOT; none when the parser is not done by the DEADLINE of `thread_time`."""
+def comments(source: Source, language: Language) -> list[tuple[int, int]]:
+    """Return the bytes of every comment in SOURCE, outermost, in order; none where it does not parse within bounds."""
+    return deep(lambda: _comments(source, language))
+
+
+def _comments(source: Source, language: Language) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    tree = _parsed(source, language, TIME_LIMIT)
+    if tree is None:
+        return found
+    cursor = tree.walk()
+    while True:
+        node = cursor.node
+        assert node is not None, "a tree has a root"
+        if "comment" in node.type:
+            found.append(node.byte_range)
+        elif cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return found
+
+
+def _parsed(source: Source, language: Language, time_limit: float) -> tree_sitter.Tree | None:
+    """Return the tree of SOURCE, or None where that would take too much."""
+    if _is_ladder(source.data):
+        return None
+    return parse(grammar(language.name).parser, as_parsed(source.data, language), time_limit)
+
+
+def _define(source: Source, root: Definition, language: Language, time_limit: float) -> None:
+    """Hang the definitions of SOURCE below ROOT; none when it does not parse within bounds."""
     import tree_sitter
 
-    if _is_ladder(source.data):
+    tree = _parsed(source, language, time_limit)
+    if tree is None or (tree.root_node.has_error and _is_hopeless(tree.root_node)):
+        root.given_up = True
         return
     compiled = grammar(language.name)
-    data = memoryview(as_parsed(source.data, language))
-    # Asked thousands of times a file; this thread's clock takes ten times as long to read as that on the wall.
-    soonest = monotonic() + deadline - thread_time()
-    try:
-        tree = compiled.parser.parse(
-            lambda offset, _: data[offset : offset + _READ],
-            progress_callback=lambda _offset, _has_error: monotonic() > soonest and thread_time() > deadline,
-        )
-    except ValueError:  # the parser's word for "cancelled"
-        compiled.parser.reset()
-        return
-    if tree.root_node.has_error and _is_hopeless(tree.root_node):
-        return
     leads: list[tuple[int, int]] = []
     wraps: dict[int, int] = {}
     found: list[_Found] = []

@@ -115,7 +115,7 @@ class Stale(StrEnum):
 
     FRESH = "fresh"
     MISSING = "missing"
-    """There is none, or the one that is there is not ours (tracked by git)."""
+    """There is none, or the one that is there is not ours."""
     FORMAT = "format"
     """Written by another version of the on-disk format, or damaged."""
     CHUNKER = "chunker"

@@ -8,6 +8,7 @@ Indexing cuts files in processes that are spawned: a script that does it needs i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Generator
 from contextlib import ExitStack
@@ -94,12 +95,12 @@ class Workspace:
 
         MODEL is what to index with, whatever else there is; by default the workspace's own retriever, or the base.
 
-        An index folder in ROOT that git tracks, or that is no real folder, is not ours and is left alone: the index is
-        then in the per-user data folder.
+        An index folder in ROOT that this user has not made there, that git tracks, or that is no real folder, is not
+        ours and is left alone: the index is then in the per-user data folder.
 
         Raises:
             RootError: ROOT is missing or not a folder.
-            UsageError: the settings name an index folder that git tracks.
+            UsageError: the settings name an index folder that is not ours.
         """
         settings = settings or Settings()
         try:
@@ -110,12 +111,14 @@ class Workspace:
             raise RootError(f"{root} is not a folder. Name the folder to search.")
         folder = index_folder(root, settings.index_dir)
         notice = ""
-        if folder.is_symlink() or (folder.exists() and not is_ours(folder)):
+        if why := _foreign(folder):
             if settings.index_dir is not None:
-                raise UsageError(f"{folder} can not hold the index: git tracks it, or it is no folder. Name another.")
-            notice = f"{INDEX_FOLDER}/ is tracked by git or no real folder, so it is not used; the index is in "
+                raise UsageError(f"{folder} can not hold the index: {why}. Remove it, or name another.")
+            notice = f"{INDEX_FOLDER}/ is not used, because {why}; the index is in "
             folder = user_index_folder(root)
-            notice += str(folder)
+            notice += f"{folder}. Remove {INDEX_FOLDER}/, and it is kept there again."
+            if why := _foreign(folder):
+                raise UsageError(f"{folder} can not hold the index: {why}. Remove it.")
         return cls(root, settings, Layout(folder), notice, model)
 
     @cached_property
@@ -353,6 +356,17 @@ class Workspace:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _foreign(folder: Path) -> str:
+    """Return why what is called FOLDER must not be taken for an index of ours, or nothing where it may, or is none."""
+    if not os.path.lexists(folder):
+        return ""
+    if folder.is_symlink() or not folder.is_dir():
+        return "it is no real folder"
+    if not generations.ours(Layout(folder)):
+        return "you have not made it here: it came with the folder, was copied, or is of an earlier version"
+    return "" if is_ours(folder) else "git tracks it"
 
 
 class _Held:

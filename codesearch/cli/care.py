@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from codesearch import config, registry
+from codesearch import config, generations, registry
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError
 from codesearch.paths import Layout
@@ -47,7 +47,8 @@ def indexes() -> list[dict[str, Any]]:
     for root, folder in registry.known():
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) if folder.is_dir() else 0
         files = chunks = 0
-        state = "gone" if not root.is_dir() else "no index" if not Layout(folder).current.exists() else "indexed"
+        indexed = generations.ours(Layout(folder)) and Layout(folder).current.exists()
+        state = "gone" if not root.is_dir() else "indexed" if indexed else "no index"
         if state == "indexed":
             try:
                 files, chunks = _totals(Layout(folder))
@@ -60,7 +61,6 @@ def indexes() -> list[dict[str, Any]]:
 
 
 def _totals(layout: Layout) -> tuple[int, int]:
-    from codesearch import generations
     from codesearch.manifest import Manifest
 
     generation = generations.current(layout)

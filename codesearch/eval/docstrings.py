@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 
 from codesearch.chunk import chunk, decode
 from codesearch.files import FileEntry, Skip, read, scan
-from codesearch.languages import LANGUAGES, Language, grammar, language_of
+from codesearch.languages import LANGUAGES, Language, language_of
 from codesearch.settings import Settings
-from codesearch.syntax import Definition, Source, as_parsed, definitions, documentation
+from codesearch.syntax import Definition, Source, comments, definitions, documentation
 from codesearch.text import words
 from codesearch.types import Chunk, Kind, Span
 
@@ -176,19 +176,8 @@ def prose(path: str, text: str) -> tuple[tuple[int, int], ...]:
     if known.docstring is not None and lead and (own := known.docstring.match(text, lead.end())):
         before, whole = (len(text[:end].encode("utf-8", "surrogatepass")) for end in (lead.end(), own.end()))
         found.add((before, whole))
-    tree = grammar(known.name).parser.parse(as_parsed(source.data, known))
-    cursor = tree.walk()
-    while True:
-        node = cursor.node
-        assert node is not None, "a tree has a root"
-        if "comment" in node.type and not source.data.startswith(b"#!", node.start_byte):
-            found.add(node.byte_range)
-        elif cursor.goto_first_child():
-            continue
-        while not cursor.goto_next_sibling():
-            if not cursor.goto_parent():
-                # One comment may hold another, or be documentation, too: none is cut twice.
-                return _apart(found)
+    found.update(place for place in comments(source, known) if not source.data.startswith(b"#!", place[0]))
+    return _apart(found)  # a comment may be documentation, too: none is cut twice
 
 
 def _apart(places: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from filelock import FileLock, Timeout
 
-from codesearch.server import memory, protocol
+from codesearch import memory
+from codesearch.server import protocol
 from codesearch.server.protocol import Place, ProtocolError
 
 if TYPE_CHECKING:

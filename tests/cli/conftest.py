@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.conftest import SPEAKS
+from tests.conftest import SPEAKS, new_home
 
 FILES = {
     "README.md": "# Shop\n\nSells things.\n\n## Payments\n\nFailed payments are tried again with a growing delay.\n",
@@ -84,7 +84,7 @@ def script() -> str:
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment that says nothing, with an empty home."""
     said = {name: value for name, value in os.environ.items() if not name.startswith(SPEAKS)}
-    said |= {"HOME": str(tmp_path_factory.mktemp("home")), "GIT_CONFIG_SYSTEM": os.devnull}
+    said |= {"HOME": str(new_home(tmp_path_factory)), "GIT_CONFIG_SYSTEM": os.devnull}
     return said | {"CODESEARCH_NO_SERVER": "1"}  # tests/server is about servers
 
 

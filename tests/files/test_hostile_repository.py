@@ -114,6 +114,30 @@ def included_monitor(t: Target) -> None:
     t.config(("include.path", "../evil.config"))
 
 
+def conditionally_included_monitor(t: Target) -> None:
+    t.write(t.root, {"evil.config": f"[core]\n\tfsmonitor = {t.canary}\n"})
+    t.config(("includeIf.gitdir:**.path", "../evil.config"))
+
+
+def monitor_of_a_folder_elsewhere(t: Target) -> None:
+    """The `.git` is a file that names another folder, and that one another still, whose configuration it shares."""
+    elsewhere = t.root.parent / "elsewhere"
+    (t.root / ".git").rename(elsewhere)
+    own = t.write(t.root / "own", {"HEAD": "ref: refs/heads/main\n", "commondir": "../../elsewhere\n"})
+    shutil.copy(elsewhere / "index", own / "index")
+    t.write(t.root, {".git": "gitdir: own\n"})
+    monitor(t)
+
+
+def monitor_of_a_submodule(t: Target) -> None:
+    inner = t.write(t.root / "src" / "inner", {"c.py": "three\n"})
+    t.git(inner, "init")
+    t.git(inner, "add", ".")
+    t.git(inner, "commit", "-m", "inner")
+    t.git(t.root, "add", "src/inner")
+    t.git(inner, "config", "core.fsmonitor", str(t.canary))
+
+
 def worktree_monitor(t: Target) -> None:
     t.config(("core.repositoryFormatVersion", "1"), ("extensions.worktreeConfig", "true"))
     t.git(t.root, "config", "--worktree", "core.fsmonitor", str(t.canary))
@@ -232,6 +256,9 @@ def alternate_refs(t: Target) -> None:
 ATTACKS: list[tuple[Callable[[Target], None], tuple[str, ...]]] = [
     (monitor, ("ls-files", "--others", "--exclude-standard")),
     (included_monitor, ("status",)),
+    (conditionally_included_monitor, ("status",)),
+    (monitor_of_a_folder_elsewhere, ("status",)),
+    (monitor_of_a_submodule, ("status",)),
     (worktree_monitor, ("status",)),
     (monitor_with_untracked_cache, ("ls-files", "--others", "--exclude-standard")),
     (hook, ("status",)),
@@ -348,6 +375,16 @@ def test_a_file_that_git_would_wait_for_ends_in_a_message(target: Target) -> Non
     with pytest.raises(GitError, match=r"longer than 0\.5 s"):
         door.run(target.root, "ls-files", "--others", "--exclude-standard", timeout=0.5)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", [".git", ".git/commondir", ".git/HEAD"])
+def test_a_pipe_in_place_of_gits_own_files_is_not_waited_for(target: Target, name: str, tmp_path: Path) -> None:
+    (target.root / ".git").rename(tmp_path / "gone")
+    if "/" in name:
+        (target.root / ".git").mkdir()
+    os.mkfifo(target.root / name)
+    own, shared = door.folders(str(target.root))
+    assert (own, shared) == (str(target.root / ".git"), str(target.root / ".git"))
 
 
 def test_a_repository_of_another_owner_is_walked_without_git(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:

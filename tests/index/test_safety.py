@@ -242,7 +242,7 @@ def test_an_index_that_git_tracks_is_neither_loaded_nor_written(
         assert workspace.state() is Stale.MISSING
         assert workspace.layout.folder.is_relative_to(tmp_path / "data")
         events = list(workspace.index())
-        assert ["tracked by git" in event.message for event in events if isinstance(event, Warned)] == [True]
+        assert ["git tracks it" in event.message for event in events if isinstance(event, Warned)] == [True]
         assert workspace.ask("parse query").hits[0].path == "web/app.ts"
     assert everything(root / ".codesearch") == before
 

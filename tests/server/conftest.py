@@ -15,7 +15,7 @@ import pytest
 
 from codesearch.workspace import Workspace
 from tests.cli.conftest import Command, codesearch, script, write  # noqa: F401
-from tests.conftest import SPEAKS
+from tests.conftest import SPEAKS, new_home
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     runtime = tmp_path_factory.mktemp("r")
     runtime.chmod(0o700)
     return said | {
-        "HOME": str(tmp_path_factory.mktemp("home")),
+        "HOME": str(new_home(tmp_path_factory)),
         "GIT_CONFIG_SYSTEM": os.devnull,
         "XDG_RUNTIME_DIR": str(runtime),
         "OMP_NUM_THREADS": "1",
