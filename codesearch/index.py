@@ -117,16 +117,17 @@ def state(root: Path, settings: Settings, layout: Layout, bundle: Bundle) -> Sta
         except StopIteration as stop:
             plan: _Plan = stop.value
             break
-    if plan.removed or any(_differs(task, settings) for task in plan.tasks):
+    if plan.removed or any(_differs(task, known.get(task.entry.path), settings) for task in plan.tasks):
         return Stale.FILES
     return Stale.FRESH
 
 
-def _differs(task: Task, settings: Settings) -> bool:
-    if task.known is None:
+def _differs(task: Task, row: FileRow | None, settings: Settings) -> bool:
+    """Tell whether the file of TASK, of which the manifest has ROW, is another than when it was last read."""
+    if row is None:
         return True
     content = files.read(task.entry, settings)
-    return isinstance(content, Skip) or digest(content) != task.known
+    return row.skipped != content.reason if isinstance(content, Skip) else row.hash != digest(content)
 
 
 def update(

@@ -141,6 +141,7 @@ def test_files_that_can_not_be_indexed_are_named_each_time_and_the_rest_goes_on(
     Path(strange).write_text("def cafe():\n    pass\n")
     for _ in range(2):
         skipped = {e.path: e.reason for e in workspace.index() if isinstance(e, Skipped)}
+        assert workspace.state() is Stale.FRESH
         assert "binary" in skipped["picture.py"]
         assert "UTF-8" in skipped[Path(strange).name]
     assert workspace.status().files == 6
