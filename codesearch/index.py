@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from codesearch.store import Store
+    from codesearch.confidence import Calibration
+    from codesearch.store import Had, Store
     from codesearch.types import Row
 
 PATIENCE: Final = 5.0
@@ -197,7 +198,9 @@ def update(
         if not in_place:
             manifest.record(planned=plan.unchanged_bytes + plan.size)
 
-        writer = stack.enter_context(closing(_Writer(generation, manifest, bundle, encoder, plan.young)))
+        writer = stack.enter_context(
+            closing(_Writer(generation, manifest, bundle, encoder, plan.young, building=not in_place))
+        )
         if older:
             writer.reuse_from(older)
         writer.remove(plan.removed)
@@ -214,7 +217,7 @@ def update(
             raise _nothing(root)
         if not in_place or writer.worn:
             yield Compacting()
-            writer.finish(readers=in_place)
+            writer.finish()
         if not in_place:
             generations.switch(layout, generation)
         generations.sweep(layout)
@@ -347,7 +350,14 @@ class _Writer:
     """Collects prepared files and writes them to one generation, some thousand chunks at a time."""
 
     def __init__(
-        self, generation: Generation, manifest: Manifest, bundle: Bundle, encoder: Encoder | None, young: int
+        self,
+        generation: Generation,
+        manifest: Manifest,
+        bundle: Bundle,
+        encoder: Encoder | None,
+        young: int,
+        *,
+        building: bool,
     ) -> None:
         self.progress = Progress(0, 0, 0, 0)
         self.indexed = 0
@@ -358,6 +368,7 @@ class _Writer:
         self._bundle = bundle
         self._encoder = encoder
         self._young = young
+        self._building = building
         self._files: list[Prepared] = []
         self._removed: list[str] = []
         self._counts = Counts()
@@ -401,17 +412,21 @@ class _Writer:
         for chunks in had.values():
             self._counts.count((terms.split() for _, terms, _ in chunks), -1)
         encoded = 0
+        facts = {}
         if store is not None:
             documents = [text for file in changed for text in file.documents]
             headings = [text for file in changed for text in file.headings]
             vectors, encoded = self._vectors(rows, documents, headings, had)
             store.remove(had.keys())
             store.append(rows, vectors)
+            if not self._building:  # until then nobody can say how sure an answer is
+                facts = {"foreign": asdict(self._followed(store, had, rows, vectors))}
         self._manifest.commit(
             store_version=self._manifest.store_version if store is None else store.version,
             files=[self._file_row(file) for file in self._files],
             removed=self._removed,
             counts=self._counts,
+            facts=facts,
         )
         done = self.progress
         self.progress = Progress(
@@ -436,7 +451,7 @@ class _Writer:
         return self._open
 
     def _vectors(
-        self, rows: list[Row], documents: list[str], headings: list[str], had: Any
+        self, rows: list[Row], documents: list[str], headings: list[str], had: Had
     ) -> tuple[NDArray[np.int8], int]:
         """Return the stored vectors of ROWS, shape (rows, dimensions), and how many had to be encoded."""
         import numpy as np
@@ -492,28 +507,45 @@ class _Writer:
         """Whether the store needs `finish` although it answers already."""
         return self._open is not None and (self._repaired or self._open.worn())
 
-    def finish(self, *, readers: bool) -> None:
+    def finish(self) -> None:
         """Index the full text, compact where it is due, and remove what no version in use needs."""
         if not self._manifest.store_version:
             return  # files, but not one chunk
         store = self._store()
         store.index()
-        if not readers:
-            self._calibrate(store)
+        facts = {"foreign": asdict(self._measured(store))} if self._building else {}
         tidy = self.worn
         if tidy:
             store.compact()
-        self._manifest.commit(store_version=store.version)
+        self._manifest.commit(store_version=store.version, facts=facts)
         if tidy:
-            store.clean(readers=readers)
+            store.clean(readers=not self._building)
             self._manifest.commit(store_version=store.version)
 
-    def _calibrate(self, store: Store) -> None:
-        """Record how near the index comes to questions that it does not answer."""
+    def _measured(self, store: Store) -> Calibration:
+        """Return how near STORE comes to questions that it does not answer."""
         from codesearch.confidence import Calibration
 
-        calibration = Calibration.of(self._its_encoder(), store.vectors())
-        self._manifest.record(foreign=asdict(calibration))
+        return Calibration.of(self._its_encoder(), store.vectors())
+
+    def _followed(self, store: Store, had: Had, rows: list[Row], vectors: NDArray[np.int8]) -> Calibration:
+        """Return the same by what was recorded before STORE had ROWS with VECTORS in place of the chunks HAD.
+
+        Its other chunks are looked at only where one that is gone was the nearest to a question.
+        """
+        from codesearch.confidence import Calibration
+        from codesearch.store import unpacked
+
+        before = {digest for chunks in had.values() for digest, _, _ in chunks}
+        known = Calibration.recorded(self._manifest.get("foreign"))
+        known = known and known.without(before.difference(row.digest for row in rows))
+        if known is None:
+            return self._measured(store)
+        new = [i for i, row in enumerate(rows) if row.digest not in before]
+        if not new:
+            return known
+        added = [rows[i].digest for i in new], unpacked(vectors[new])
+        return known.joined(Calibration.of(self._its_encoder(), [added]))
 
     def close(self) -> None:
         """Release the stores."""

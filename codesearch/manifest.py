@@ -227,10 +227,13 @@ class Manifest:
         files: Iterable[FileRow] = (),
         removed: Iterable[str] = (),
         counts: Counts | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Make a change true, in one transaction: FILES as they are now, REMOVED gone, COUNTS added."""
+        """Make a change true, in one transaction: FILES as they are now, REMOVED gone, COUNTS added, FACTS recorded."""
         with explained(self._folder), self._transaction():
             self._set("store_version", store_version)
+            for key, value in (facts or {}).items():
+                self._set(key, value)
             self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in removed))
             self._db.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

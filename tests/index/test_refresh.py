@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from codesearch.confidence import foreign_questions
 from codesearch.errors import RootError
 from codesearch.events import Planned, Progress, Skipped
+from codesearch.settings import Settings
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
@@ -80,6 +82,21 @@ def test_any_series_of_refreshes_equals_a_fresh_build(root: Path, tmp_path: Path
             index(workspace)
             assert workspace.ask("parse header").state is Stale.FRESH
         assert contents(workspace) == fresh(root, tmp_path / "fresh")
+
+
+def test_an_index_that_grew_is_as_sure_as_one_built_afresh(workspace: Workspace, root: Path, tmp_path: Path) -> None:
+    """Confidence is measured by how near the index comes to foreign questions, which each chunk can change."""
+
+    def afresh(name: str) -> float:
+        with Workspace.open(root, Settings(index_dir=tmp_path / name)) as other:
+            return other.ask("parse the query", min_score=0).confidence
+
+    small = workspace.ask("parse the query", min_score=0).confidence
+    write(root, "kitchen.md", foreign_questions()[0] * 3)
+    grown = workspace.ask("parse the query", min_score=0).confidence
+    assert grown == pytest.approx(afresh("grown")) != pytest.approx(small)
+    (root / "kitchen.md").unlink()
+    assert workspace.ask("parse the query", min_score=0).confidence == pytest.approx(small)
 
 
 def test_named_paths_alone_can_be_refreshed(workspace: Workspace, root: Path, tmp_path: Path) -> None:
