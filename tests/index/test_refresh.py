@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -59,29 +58,6 @@ def test_only_chunks_with_new_content_are_encoded(workspace: Workspace, root: Pa
     assert hit.span.start_line == 11
     assert hit.text.startswith("def retry_with_backoff")
     assert contents(workspace) == fresh(root, tmp_path / "fresh")
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_any_series_of_refreshes_equals_a_fresh_build(root: Path, tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    pieces = [
-        "def alpha(x):\n    return parse_header(x)\n\n\n",
-        "def beta(y):\n    return y + 1\n\n\n",
-        "class Gamma:\n    def delta(self):\n        return self.epsilon\n\n\n",
-        "CONSTANT = 'it''s \"quoted\"'\n",
-    ]
-    names = ["a.py", "b/c.py", "it's.py", 'say "hi".py', "d%_.py", "e.py"]
-    with Workspace.open(root) as workspace:
-        for _ in range(6):
-            for name in chance.sample(names, 3):
-                file = root / name
-                if file.exists() and chance.random() < 0.4:
-                    file.unlink()
-                else:
-                    write(root, name, "".join(chance.choices(pieces, k=chance.randrange(5))))
-            index(workspace)
-            assert workspace.ask("parse header").state is Stale.FRESH
-        assert contents(workspace) == fresh(root, tmp_path / "fresh")
 
 
 def test_an_index_that_grew_is_as_sure_as_one_built_afresh(workspace: Workspace, root: Path, tmp_path: Path) -> None:
