@@ -7,7 +7,8 @@ makes it true. Whatever happens in between, the manifest names the version of th
 are not in the manifest are done again. So stopping at any point, by closing the iterator or by a kill, loses nothing
 but the batch under way, and a build that was stopped goes on where it was.
 
-A file's date is believed, unless it was changed so shortly before it was looked at that it may have changed again in
+A file's dates are believed: the one that it says itself, and the one that the system keeps, which also changes when a
+copy brings its date with it. Unless it was changed so shortly before it was looked at that it may have changed again in
 the same tick of the clock (git calls that racily clean); then its content decides.
 """
 
@@ -16,9 +17,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,6 +54,8 @@ _ENCODE: Final = 1024
 _RACY_NS: Final = 2_000_000_000
 """A file changed this shortly before it was looked at may change again and keep its date: clocks of file systems tick
 every few milliseconds, of some (FAT) every two seconds."""
+_TICK_NS: Final = 50_000_000
+"""The same by the system's date, which only file systems of the finer clocks have."""
 _SCANNED: Final = 2000
 """Files between two reports of a scan."""
 
@@ -66,8 +69,8 @@ class _Plan:
     unchanged: int = 0
     unchanged_bytes: int = 0
     skipped: int = 0
-    young: int = 0
-    """Files dated at or after this may still change and keep their date (nanoseconds)."""
+    looked: int = field(default_factory=time.time_ns)
+    """When the files began to be looked at."""
 
     @property
     def work(self) -> bool:
@@ -76,6 +79,10 @@ class _Plan:
     @property
     def size(self) -> int:
         return sum(task.entry.size for task in self.tasks)
+
+    def racy(self, entry: FileEntry) -> bool:
+        """Tell whether a file may have changed since it was looked at and keep its dates."""
+        return entry.mtime_ns >= self.looked - _RACY_NS or entry.ctime_ns >= self.looked - _TICK_NS
 
 
 def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generation | None]:
@@ -199,7 +206,7 @@ def update(
             manifest.record(planned=plan.unchanged_bytes + plan.size)
 
         writer = stack.enter_context(
-            closing(_Writer(generation, manifest, bundle, encoder, plan.young, building=not in_place))
+            closing(_Writer(generation, manifest, bundle, encoder, plan.racy, building=not in_place))
         )
         if older:
             writer.reuse_from(older)
@@ -302,7 +309,7 @@ def _compare(
     root: Path, settings: Settings, known: dict[str, FileRow], paths: Collection[str] | None
 ) -> Generator[Event, None, _Plan]:
     """Compare the files as they are (all, or PATHS) with those KNOWN to the manifest; return what differs."""
-    plan = _Plan(young=time.time_ns() - _RACY_NS)
+    plan = _Plan()
     found: Iterable[FileEntry | Skip]
     if paths is None:
         gone = set(known)
@@ -326,7 +333,7 @@ def _compare(
         gone.discard(entry.path)
         if row is None:
             plan.tasks.append(Task(entry, None))
-        elif (row.size, row.mtime_ns) != (entry.size, entry.mtime_ns):
+        elif (row.size, row.mtime_ns, row.ctime_ns) != (entry.size, entry.mtime_ns, entry.ctime_ns):
             plan.tasks.append(Task(entry, row.hash))
         elif row.skipped is not None:
             yield Skipped(row.path, row.skipped)
@@ -355,7 +362,7 @@ class _Writer:
         manifest: Manifest,
         bundle: Bundle,
         encoder: Encoder | None,
-        young: int,
+        racy: Callable[[FileEntry], bool],
         *,
         building: bool,
     ) -> None:
@@ -367,7 +374,7 @@ class _Writer:
         self._manifest = manifest
         self._bundle = bundle
         self._encoder = encoder
-        self._young = young
+        self._racy = racy
         self._building = building
         self._files: list[Prepared] = []
         self._removed: list[str] = []
@@ -487,10 +494,10 @@ class _Writer:
 
     def _file_row(self, file: Prepared) -> FileRow:
         entry = file.entry
-        again = entry.mtime_ns >= self._young or (file.skip and file.skip.why in (Why.UNREADABLE, Why.MISSING))
+        again = self._racy(entry) or (file.skip and file.skip.why in (Why.UNREADABLE, Why.MISSING))
         mtime_ns = 0 if again else entry.mtime_ns
         if file.same and (row := self._manifest.file(entry.path)):
-            return FileRow(row.path, row.hash, entry.size, mtime_ns, row.language, row.chunks, row.terms)
+            return replace(row, size=entry.size, mtime_ns=mtime_ns, ctime_ns=entry.ctime_ns)
         return FileRow(
             entry.path,
             file.digest,
@@ -500,6 +507,7 @@ class _Writer:
             len(file.rows),
             file.length,
             file.skip.reason if file.skip else None,
+            entry.ctime_ns,
         )
 
     @property

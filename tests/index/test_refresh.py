@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -101,10 +102,28 @@ def test_a_change_within_the_tick_of_the_clock_is_seen(workspace: Workspace, roo
     assert workspace.ask("behind").hits[0].symbol == "behind"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such date")
+def test_a_change_that_keeps_size_and_date_is_seen_however_old_the_date(workspace: Workspace, root: Path) -> None:
+    """What `cp -p`, `rsync --times` and archives leave, and two files that change their places."""
+    one, other = (
+        write(root, "one.py", "def before():\n    pass\n"),
+        write(root, "other.py", "def behind():\n    pass\n"),
+    )
+    age(root)
+    index(workspace)
+    one.rename(root / "aside")
+    other.rename(one)
+    (root / "aside").rename(other)
+    assert workspace.state() is Stale.FILES
+    assert {hit.path for hit in workspace.ask("before").hits[:1]} == {"other.py"}
+    assert one.stat().st_mtime == other.stat().st_mtime == 1_000_000_000
+
+
 def test_a_file_that_is_only_touched_is_read_once_and_not_indexed_again(workspace: Workspace, root: Path) -> None:
     age(root)
     index(workspace)
     os.utime(root / "shop/cart.py", (1_100_000_000, 1_100_000_000))
+    time.sleep(0.1)
     assert workspace.state() is Stale.FRESH
     events = list(workspace.index())
     done = finish(events)
