@@ -60,6 +60,10 @@ _SCANNED: Final = 2000
 """Files between two reports of a scan."""
 
 
+_Version = tuple[tuple[int, int], int]
+"""What tells one state of an index from another: the generation, and its store's version."""
+
+
 @dataclass(slots=True)
 class _Plan:
     """What differs between the files and the manifest."""
@@ -92,6 +96,10 @@ def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generat
         IndexFormatError: the index is damaged, or written by a newer version.
         UsageError: the folder holds the index of another root.
     """
+    return generations.steadily(layout, lambda: _standing(root, layout, bundle))
+
+
+def _standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generation | None]:
     generation = generations.current(layout)
     if generation is None or not generation.manifest.exists():
         return Stale.MISSING, None
@@ -113,10 +121,10 @@ def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generat
 
 def state(root: Path, settings: Settings, layout: Layout, bundle: Bundle) -> Stale:
     """Tell why the index can not answer as it stands, or FRESH, by every file's date; raises what `standing` raises."""
-    reason, generation = standing(root, layout, bundle)
-    if reason is not Stale.FRESH or generation is None:
-        return reason
-    with Manifest(generation.manifest) as manifest:
+    answering = generations.steadily(layout, lambda: _answering(root, layout, bundle))
+    if answering is None:
+        return standing(root, layout, bundle)[0]
+    with answering[1] as manifest:
         known = manifest.files()
     comparison = _compare(root, settings, known, None)
     while True:
@@ -125,9 +133,18 @@ def state(root: Path, settings: Settings, layout: Layout, bundle: Bundle) -> Sta
         except StopIteration as stop:
             plan: _Plan = stop.value
             break
-    if plan.removed or any(_differs(task, known.get(task.entry.path), settings) for task in plan.tasks):
-        return Stale.FILES
-    return Stale.FRESH
+    return Stale.FILES if _changed(plan, known, settings) else Stale.FRESH
+
+
+def _answering(root: Path, layout: Layout, bundle: Bundle) -> tuple[Generation, Manifest] | None:
+    """Return the generation that answers, and its manifest, if it can be used as it is but for changed files."""
+    reason, generation = _standing(root, layout, bundle)
+    return (generation, Manifest(generation.manifest)) if reason is Stale.FRESH and generation else None
+
+
+def _changed(plan: _Plan, known: dict[str, FileRow], settings: Settings) -> bool:
+    """Tell whether there is more to PLAN than other dates of files that are as they are KNOWN."""
+    return bool(plan.removed) or any(_differs(task, known.get(task.entry.path), settings) for task in plan.tasks)
 
 
 def _differs(task: Task, row: FileRow | None, settings: Settings) -> bool:
@@ -174,14 +191,15 @@ def update(
     started = time.monotonic()
     if not root.is_dir():
         raise RootError(f"{root} is not a folder. Name the folder to index.")
-    before: tuple[Generation, int] | None = None
+    before: _Version | None = None
     plan = _Plan()
-    if not rebuild and (answering := standing(root, layout, bundle))[0] is Stale.FRESH:
+    if not rebuild and (answering := generations.steadily(layout, lambda: _answering(root, layout, bundle))):
         # Looking needs no lock: where nothing differs, a search waits for nobody and needs no permission to write.
-        with Manifest(_generation(answering).manifest) as manifest:
-            before = _generation(answering), manifest.store_version
-            plan = yield from _compare(root, settings, manifest.files(), paths)
-            if not plan.work:
+        with answering[1] as manifest:
+            before, known = _version(*answering), manifest.files()
+            plan = yield from _compare(root, settings, known, paths)
+            # Dates that can not be noted change nothing: those of a copy that may only be read are others for ever.
+            if not plan.work or not (generations.writable(layout) or _changed(plan, known, settings)):
                 yield Planned(0, 0, plan.unchanged, 0)
                 yield _done(manifest, plan, None, started)
                 return
@@ -196,7 +214,7 @@ def update(
         if not in_place or generation is None:
             generation = _begin(root, layout, bundle, resume=not rebuild)
         manifest = stack.enter_context(Manifest(generation.manifest))
-        if before != (generation, manifest.store_version):
+        if before != _version(generation, manifest):
             plan = yield from _compare(root, settings, manifest.files(), paths if in_place else None)
         if not plan.tasks and not plan.unchanged and paths is None:
             raise _nothing(root)
@@ -231,9 +249,8 @@ def update(
         yield _done(manifest, plan, writer, started)
 
 
-def _generation(answering: tuple[Stale, Generation | None]) -> Generation:
-    assert answering[1] is not None, "an index that is fresh has a generation"
-    return answering[1]
+def _version(generation: Generation, manifest: Manifest) -> _Version:
+    return generations.identity(generation), manifest.store_version
 
 
 def _nothing(root: Path) -> RootError:
