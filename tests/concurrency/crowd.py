@@ -20,17 +20,15 @@ from codesearch import bundle
 from codesearch.paths import base_bundle
 from codesearch.settings import Settings
 from codesearch.workspace import Workspace
-from tests.concurrency.parts import BUSY
+from tests.concurrency.parts import BUSY, LONGEST
 from tests.concurrency.tree import Tree
 from tests.conftest import SPEAKS
 from tests.index.conftest import contents, index
 
-LONGEST: Final = 240.0
-"""Seconds after which a command counts as stuck."""
-_PAUSE: Final = 0.3
-"""Seconds between two edits."""
+_BURST: Final = 8
+"""Edits at most that follow each other at once, as when a branch is switched."""
 _BUSY: Final = ("another process is writing", "is being written", "another process is training")
-_QUESTIONS: Final = 8
+_QUESTIONS: Final = 20
 """Of those who ask more than once."""
 
 
@@ -74,13 +72,14 @@ class Told:
 
 
 class Crowd:
-    """PROCESSES at a time at one workspace below FOLDER, which they share with an editor."""
+    """PROCESSES at a time at one workspace below FOLDER, of which MODULES change, after at most REST seconds again."""
 
-    def __init__(self, folder: Path, *, processes: int, modules: int, seed: int) -> None:
+    def __init__(self, folder: Path, *, processes: int, modules: int, rest: float, seed: int) -> None:
         self.told = Told()
         self.root = folder / "root"
         self._folder = folder
         self._processes = processes
+        self._rest = rest
         self._seed = seed
         self._telling = threading.Lock()
         self._over = threading.Event()
@@ -129,8 +128,10 @@ class Crowd:
         return self.told
 
     def _edit(self) -> None:
-        while not self._over.wait(_PAUSE):
-            self.tree.edit()
+        chance = random.Random(f"{self._seed} editor")
+        while not self._over.wait(chance.uniform(0, self._rest)):
+            for _ in range(chance.randint(1, _BURST)):
+                self.tree.edit()
 
     def _stand(self, number: int, until: float) -> None:
         """Run one command after the other."""
@@ -221,9 +222,10 @@ class Crowd:
                     text=True,
                     timeout=LONGEST,
                 )
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as error:
+                where = (error.stderr or b"").decode("utf-8", "replace")[-3000:]
                 with self._telling:
-                    self.told.stuck.append(f"{name}: no end after {LONGEST:.0f} s")
+                    self.told.stuck.append(f"{name}: no end after {LONGEST:.0f} s {where}")
                 return ""
             if done.returncode in fine:
                 return done.stdout

@@ -7,12 +7,13 @@ adapter   goes through all of adapting but the training: an adapted retriever is
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from codesearch import bundle, shape
 from codesearch.adaptation import Adaptation
@@ -21,13 +22,18 @@ from codesearch.events import Event
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
-BUSY = 75
+BUSY: Final = 75
 """Exit status: another process is at it (EX_TEMPFAIL)."""
+LONGEST: Final = 240.0
+"""Seconds after which a process counts as stuck; shortly before, it says where it is."""
+_BETWEEN: Final = 0.2
+"""Seconds between two questions of a reader."""
 
 
 def reader(root: Path) -> None:
     with Workspace.open(root) as workspace:
         for number, line in enumerate(sys.stdin):
+            time.sleep(_BETWEEN)
             begun = time.monotonic()
             refresh = number % 3 == 0
             try:
@@ -69,6 +75,7 @@ def adapter(root: Path, folder: Path | None) -> None:
 
 
 def main(part: str, root: str, *rest: str) -> None:
+    faulthandler.dump_traceback_later(LONGEST - 10)
     run: dict[str, Any] = {"reader": reader, "tidier": tidier, "adapter": adapter}
     more = [Path(rest[0]) if rest else None] if part == "adapter" else []
     try:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from unittest import mock
@@ -20,9 +21,11 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from codesearch import config, store
+from codesearch import bundle, config, encode, store
+from codesearch.bundle import Bundle
 from codesearch.errors import RootError
 from codesearch.events import Skipped
+from codesearch.paths import base_bundle
 from codesearch.settings import Settings
 from codesearch.types import Answer, Stale
 from codesearch.workspace import Workspace
@@ -103,14 +106,18 @@ texts: Final = st.lists(pieces, max_size=4).map(lambda some: "".join(some).encod
 class Edits(RuleBasedStateMachine):
     """A repository, its index, and another folder in which the index is built from nothing to be compared."""
 
+    sequences: ClassVar[int] = 0
+    """Of edits that were made, by all machines, and compared at their end."""
     compared: ClassVar[int] = 0
-    """How often that was done, by all machines."""
+    """Comparisons, also within them."""
 
     def __init__(self) -> None:
         super().__init__()
         self._base = Path(tempfile.mkdtemp(prefix="edits-")).resolve()
         self._environment = mock.patch.dict(os.environ, HERMETIC | {"HOME": str(self._base / "home")})
         self._environment.start()
+        self._encoders = mock.patch("codesearch.encode.OnnxEncoder", _kept)
+        self._encoders.start()
         self._worn: Any = None
         self.repository = Repository(self._base / "root", self._base / "outside")
         self.root = self.repository.root
@@ -119,10 +126,12 @@ class Edits(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.compare()
+            Edits.sequences += 1
         finally:
             self.workspace.close()
             if self._worn:
                 self._worn.stop()
+            self._encoders.stop()
             self._environment.stop()
             shutil.rmtree(self._base)
 
@@ -140,7 +149,7 @@ class Edits(RuleBasedStateMachine):
         self.refresh()
 
     def _opened(self) -> Workspace:
-        return Workspace.open(self.root, self._settings())
+        return Workspace.open(self.root, self._settings(), model=_base())
 
     def _settings(self) -> Settings:
         settings = config.resolve(self.root, {}, {}).settings()
@@ -151,7 +160,9 @@ class Edits(RuleBasedStateMachine):
         """Bring the index up to date, under the settings that hold now."""
         if self._settings() != self.workspace.settings:
             self.reopen()
-        _outcome(self.workspace)
+        with _nothing_is_said():
+            for _ in self.workspace.index(workers=0):
+                pass
 
     @rule()
     def reopen(self) -> None:
@@ -187,7 +198,8 @@ class Edits(RuleBasedStateMachine):
         self.refresh()
         followed = _outcome(self.workspace)
         folder = Path(tempfile.mkdtemp(dir=self._base))
-        with Workspace.open(self.root, replace(self.workspace.settings, index_dir=folder)) as afresh:
+        settings = replace(self.workspace.settings, index_dir=folder)
+        with Workspace.open(self.root, settings, model=_base()) as afresh:
             built = _outcome(afresh)
         shutil.rmtree(folder)
         for what in built | followed:
@@ -382,6 +394,25 @@ class Edits(RuleBasedStateMachine):
         """The folder is in no repository any more; the next change of branch does nothing."""
         shutil.rmtree(self.root / ".git")
         self.repository.git("init", "--quiet")
+
+
+@cache
+def _base() -> Bundle:
+    return bundle.load(base_bundle())
+
+
+_encoder: Final = encode.OnnxEncoder
+
+
+def _kept(model: Bundle) -> encode.OnnxEncoder:
+    """Return the encoder of what is always the same MODEL: loading it is most of the work of indexing a few files."""
+    assert model.fingerprint == _base().fingerprint
+    return _loaded()
+
+
+@cache
+def _loaded() -> encode.OnnxEncoder:
+    return _encoder(_base())
 
 
 @contextmanager
