@@ -15,17 +15,22 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import exp
+from operator import itemgetter
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from codesearch.evidence import Evidence
     from codesearch.types import Encoder
+
+    Chunks = tuple[Sequence[bytes], NDArray[np.float32]]
+    """Digests of some chunks, and their vectors, shape (chunks, dimensions)."""
 
 ENOUGH: Final = 0.2
 """Confidence from which an answer is given: refuses 98 in 100 foreign questions, and none of 399 judged ones."""
@@ -35,6 +40,8 @@ BIAS: Final = -7.06
 
 _FEWEST: Final = 1e-3
 """The least deviation: an index of one chunk says hardly more of one foreign question than of another."""
+_DECIMALS: Final = 5
+"""As in `search`: the rest depends on what else is multiplied at the time."""
 _USUAL: Final = 2.0
 """Deviations that stand in where similarity was not asked."""
 
@@ -48,32 +55,55 @@ def foreign_questions() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How near the nearest chunk of an index comes to foreign questions, as cosines."""
+    """How near an index comes to questions about other worlds: for each, its nearest chunk.
 
-    mean: float
-    deviation: float
+    It follows the index, chunk by chunk, so that one that grew is as sure as one that is built afresh.
+    """
+
+    cosines: tuple[float, ...]
+    """How near the nearest chunk is to each foreign question, at least 0."""
+    chunks: tuple[str, ...]
+    """The digest of that chunk, in hexadecimal digits; empty where none is nearer than 0."""
 
     @classmethod
-    def of(cls, encoder: Encoder, vectors: Iterable[NDArray[np.float32]]) -> Calibration:
-        """Measure an index by ENCODER from its VECTORS, in batches of shape (n, dimensions)."""
+    def of(cls, encoder: Encoder, chunks: Iterable[Chunks]) -> Calibration:
+        """Measure CHUNKS by ENCODER, which made their vectors."""
         asked = encoder.encode(foreign_questions(), "query")
         nearest = np.zeros(len(asked), np.float32)
-        for batch in vectors:
-            if len(batch):
-                nearest = np.maximum(nearest, (batch @ asked.T).max(0))
-        return cls(float(nearest.mean()), float(nearest.std()))
+        which = [b""] * len(asked)
+        for digests, vectors in filter(itemgetter(0), chunks):
+            cosines = np.round(vectors @ asked.T, _DECIMALS)
+            best = cosines.argmax(0)
+            found = cosines[best, np.arange(len(asked))]
+            for question in np.flatnonzero(found > nearest).tolist():
+                which[question] = digests[best[question]]
+            nearest = np.maximum(nearest, found)
+        return cls(tuple(nearest.tolist()), tuple(digest.hex() for digest in which))
 
     @classmethod
     def recorded(cls, said: Any) -> Calibration | None:
-        """Return the calibration that a manifest has, or None."""
+        """Return the calibration that a manifest has, or None where it has none by the questions that are here."""
         match said:
-            case {"mean": float(mean), "deviation": float(deviation)}:
-                return cls(mean, deviation)
+            case {"cosines": [*cosines], "chunks": [*chunks]}:
+                if len(cosines) == len(chunks) == len(foreign_questions()):
+                    return cls(tuple(cosines), tuple(chunks))
         return None
+
+    def without(self, digests: Collection[bytes]) -> Calibration | None:
+        """Return what is known once the chunks DIGESTS are gone: nothing if one of them was the nearest to anything."""
+        return None if {digest.hex() for digest in digests}.intersection(self.chunks) else self
+
+    def joined(self, other: Calibration) -> Calibration:
+        """Return the calibration of the chunks of both."""
+        pairs = zip(
+            zip(self.cosines, self.chunks, strict=True), zip(other.cosines, other.chunks, strict=True), strict=True
+        )
+        best = [mine if mine[0] >= theirs[0] else theirs for mine, theirs in pairs]
+        return Calibration(tuple(cosine for cosine, _ in best), tuple(chunk for _, chunk in best))
 
     def deviations(self, similarity: float) -> float:
         """Return by how many deviations SIMILARITY is more than that of a foreign question."""
-        return (similarity - self.mean) / max(self.deviation, _FEWEST)
+        return (similarity - fmean(self.cosines)) / max(pstdev(self.cosines), _FEWEST)
 
 
 def confidence(evidence: Evidence, calibration: Calibration | None) -> float:

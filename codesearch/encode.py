@@ -75,7 +75,8 @@ class OnnxEncoder:
     def encode(self, texts: Sequence[str], role: Role, *, normalised: bool = False) -> NDArray[np.float32]:
         """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros.
 
-        TEXTS that are NORMALISED are in the form that the bundle asks for already. A model that fails, or gives anything else, raises BundleError.
+        TEXTS that are NORMALISED are in the form that the bundle asks for already. A model that fails, or gives
+        anything else, raises BundleError.
         """
         said = self._description
         if said.normalise == "bag" and not normalised:

@@ -62,6 +62,9 @@ class FileEntry:
     size: int
     """Bytes."""
     mtime_ns: int
+    """When its content was changed, as it says itself: a copy or an archive may have set it."""
+    ctime_ns: int = 0
+    """When anything about it was changed, as the system says; nobody can set it. On Windows, when it was created."""
 
     @property
     def absolute(self) -> Path:
@@ -326,7 +329,7 @@ class _Scope:
             return Skip(path, *unwanted)
         if status.st_size > self._settings.max_filesize:
             return Skip(path, Why.TOO_LARGE, _limit(self._settings, status.st_size))
-        return FileEntry(path, self._root, status.st_size, status.st_mtime_ns)
+        return FileEntry(path, self._root, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def _dropped(self, folder: _Folder, entry: os.DirEntry[str], path: str, is_folder: bool) -> Skip | None:
         """Ask git, or the rules of `.gitignore` where git does not answer, whether the entry is ignored."""

@@ -16,11 +16,12 @@ import errno
 import os
 import re
 import shutil
+import stat
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from codesearch.errors import IndexBusyError, IndexFormatError, StorageError, UsageError
 from codesearch.paths import Generation, Layout
@@ -33,6 +34,8 @@ try:
     import fcntl
 except ImportError:  # Windows, where an open file can not be removed anyway
     fcntl = None  # type: ignore[assignment]
+
+Seen = TypeVar("Seen")
 
 _NAME: Final = re.compile(r"gen-([1-9][0-9]{0,9})")
 _IGNORE: Final = ".gitignore"
@@ -106,10 +109,17 @@ def ours(layout: Layout) -> bool:
     """Tell whether what is in the index folder is this user's own work: it is sealed, or nothing of an index yet."""
     try:
         return sealed(layout.folder) or not any(
-            _OURS.fullmatch(entry.name) and not _BLANK.fullmatch(entry.name) for entry in layout.folder.iterdir()
+            _OURS.fullmatch(entry.name) and not _BLANK.fullmatch(entry.name) and not _is_idle_lock(entry, layout)
+            for entry in layout.folder.iterdir()
         )
     except OSError:
         return False
+
+
+def _is_idle_lock(entry: Path, layout: Layout) -> bool:
+    """Tell whether ENTRY is all that a clearing leaves that is killed at its very end: a lock that leads nowhere."""
+    status = entry.lstat()
+    return entry.name == layout.lock.name and stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 def prepare(layout: Layout) -> None:
@@ -120,31 +130,80 @@ def prepare(layout: Layout) -> None:
         UsageError: it is a folder of other things, which would vanish from git's sight, or another's index.
     """
     with explained(layout.folder):
-        layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not layout.lock.exists() and not all(_BLANK.fullmatch(entry.name) for entry in layout.folder.iterdir()):
-            raise UsageError(f"{layout.folder} holds other things than an index. Name an empty or new folder.")
-        if not ours(layout):
-            raise UsageError(f"{layout.folder} holds an index that you have not made here. Remove it, or name another.")
-        if not sealed(layout.folder):
-            seal(layout.folder)
-        with suppress(FileExistsError), (layout.folder / _IGNORE).open("x", encoding="utf-8") as file:
-            file.write("*\n")
+        while True:
+            layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # another process removed it since, with all that was in it
+                if _holds_other_things(layout):
+                    raise UsageError(f"{layout.folder} holds other things than an index. Name an empty or new folder.")
+                if not ours(layout):
+                    raise UsageError(
+                        f"{layout.folder} holds an index that you have not made here. Remove it, or name another."
+                    )
+                if not sealed(layout.folder):
+                    seal(layout.folder)
+                _hide(layout)
+                return
+
+
+def _holds_other_things(layout: Layout) -> bool:
+    """Tell whether the folder is none of an index, by the lock that each has; another process may just be making it."""
+    return (
+        not layout.lock.exists()
+        and any(not _BLANK.fullmatch(entry.name) for entry in layout.folder.iterdir())
+        and not layout.lock.exists()
+    )
+
+
+def _hide(layout: Layout) -> None:
+    with suppress(FileExistsError), (layout.folder / _IGNORE).open("x", encoding="utf-8") as file:
+        file.write("*\n")
+
+
+def writable(layout: Layout) -> bool:
+    """Tell whether the index folder, which is there, may be written."""
+    return os.access(layout.folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 @contextmanager
 def writing(layout: Layout, patience: float) -> Iterator[None]:
     """Be the one process that writes LAYOUT's folder; wait up to PATIENCE seconds, then raise IndexBusyError."""
+    busy = (
+        f"another process is writing the index in {layout.folder}. Wait until it is done, or stop it, and try again; "
+        "searching works meanwhile."
+    )
+    with _alone(layout, layout.lock, patience, busy):
+        with explained(layout.folder):
+            _hide(layout)  # whoever removed the index since the folder was prepared took that too
+        yield
+
+
+@contextmanager
+def training(layout: Layout) -> Iterator[None]:
+    """Be the one process that trains for LAYOUT's folder, or raise IndexBusyError."""
+    with _alone(layout, layout.training, 0, "another process is training for this folder; wait until it is done."):
+        yield
+
+
+@contextmanager
+def _alone(layout: Layout, file: Path, patience: float, busy: str) -> Iterator[None]:
+    """Hold the lock FILE in LAYOUT's folder; wait up to PATIENCE seconds, then raise IndexBusyError, which says BUSY.
+
+    It may be removed by who holds it: the others, who wait for one that has no name any more, begin again.
+    """
     from filelock import FileLock, Timeout  # 20 ms, and readers do without
 
-    lock = FileLock(layout.lock, thread_local=False)
-    with explained(layout.folder):
-        try:
-            lock.acquire(timeout=patience, poll_interval=0.05)
-        except Timeout:
-            raise IndexBusyError(
-                f"another process is writing the index in {layout.folder}. Wait until it is done, or stop it, and try "
-                "again; searching works meanwhile."
-            ) from None
+    lock = FileLock(file, thread_local=False)
+    while True:
+        with explained(layout.folder):
+            try:
+                lock.acquire(timeout=patience, poll_interval=0.05)
+                break
+            except Timeout:
+                raise IndexBusyError(busy) from None
+            except FileNotFoundError:
+                if layout.folder.is_dir():
+                    raise
+        prepare(layout)  # another process removed the whole folder
     try:
         yield
     finally:
@@ -163,7 +222,9 @@ def create(layout: Layout) -> Generation:
 
 def half_built(layout: Layout) -> list[Generation]:
     """Return the generations that do not answer, newest first: begun and not finished, or on their way out."""
-    named = {int(m[1]): p for p in layout.folder.iterdir() if (m := _NAME.fullmatch(p.name))}
+    named = {}
+    with suppress(FileNotFoundError, NotADirectoryError):
+        named = {int(m[1]): p for p in layout.folder.iterdir() if (m := _NAME.fullmatch(p.name))}
     answering = current(layout)
     return [Generation(named[n]) for n in sorted(named, reverse=True) if Generation(named[n]) != answering]
 
@@ -197,14 +258,14 @@ def clear(layout: Layout, patience: float) -> int:
     The folder goes too, unless something else lies in it. A reader that is still answering keeps its open files.
 
     Raises:
-        IndexBusyError: another process is writing it.
+        IndexBusyError: another process is writing it, or training for it.
         StorageError: that is not allowed.
         UsageError: there is no index.
     """
     if layout.folder.is_symlink() or not layout.lock.is_file():
         raise UsageError(f"there is no index in {layout.folder}.")
     removed = 0
-    with writing(layout, patience), explained(layout.folder):
+    with writing(layout, patience), training(layout), explained(layout.folder):
         layout.current.unlink(missing_ok=True)  # first, so that nobody begins to read what is going
         for entry in layout.folder.iterdir():
             if not _OURS.fullmatch(entry.name) or entry.name in (layout.lock.name, SEAL):
@@ -215,10 +276,12 @@ def clear(layout: Layout, patience: float) -> int:
             else:
                 removed += entry.lstat().st_size
                 entry.unlink()
-    with suppress(OSError):
-        layout.lock.unlink()
-        (layout.folder / SEAL).unlink(missing_ok=True)  # last: what is left of a clearing that is killed is still ours
-        layout.folder.rmdir()
+        # The lock last, and while it is held: once it is free, it is another's who may be building here. The seal goes
+        # when nothing is left that it would be asked for.
+        with suppress(OSError):
+            (layout.folder / SEAL).unlink(missing_ok=True)
+            layout.lock.unlink()
+            layout.folder.rmdir()
     return removed
 
 
@@ -229,6 +292,22 @@ def identity(generation: Generation) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return status.st_dev, status.st_ino
+
+
+def steadily(layout: Layout, look: Callable[[], Seen]) -> Seen:
+    """Return what LOOK reads of the generation that answers; again where that was replaced or removed meanwhile."""
+    while True:
+        before = _which(layout)
+        try:
+            return look()
+        except (IndexFormatError, StorageError):
+            if _which(layout) == before:
+                raise
+
+
+def _which(layout: Layout) -> tuple[Generation | None, tuple[int, int]]:
+    generation = current(layout)
+    return generation, identity(generation) if generation else (0, 0)
 
 
 class Hold:

@@ -7,7 +7,8 @@ makes it true. Whatever happens in between, the manifest names the version of th
 are not in the manifest are done again. So stopping at any point, by closing the iterator or by a kill, loses nothing
 but the batch under way, and a build that was stopped goes on where it was.
 
-A file's date is believed, unless it was changed so shortly before it was looked at that it may have changed again in
+A file's dates are believed: the one that it says itself, and the one that the system keeps, which also changes when a
+copy brings its date with it. Unless it was changed so shortly before it was looked at that it may have changed again in
 the same tick of the clock (git calls that racily clean); then its content decides.
 """
 
@@ -16,9 +17,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from codesearch.confidence import Calibration
     from codesearch.encode import OnnxEncoder
-    from codesearch.store import Store
+    from codesearch.store import Had, Store
     from codesearch.types import Row
 
 PATIENCE: Final = 5.0
@@ -53,8 +55,14 @@ _ENCODE: Final = 1024
 _RACY_NS: Final = 2_000_000_000
 """A file changed this shortly before it was looked at may change again and keep its date: clocks of file systems tick
 every few milliseconds, of some (FAT) every two seconds."""
+_TICK_NS: Final = 50_000_000
+"""The same by the system's date, which only file systems of the finer clocks have."""
 _SCANNED: Final = 2000
 """Files between two reports of a scan."""
+
+
+_Version = tuple[tuple[int, int], int]
+"""What tells one state of an index from another: the generation, and its store's version."""
 
 
 @dataclass(slots=True)
@@ -66,8 +74,8 @@ class _Plan:
     unchanged: int = 0
     unchanged_bytes: int = 0
     skipped: int = 0
-    young: int = 0
-    """Files dated at or after this may still change and keep their date (nanoseconds)."""
+    looked: int = field(default_factory=time.time_ns)
+    """When the files began to be looked at."""
 
     @property
     def work(self) -> bool:
@@ -77,6 +85,10 @@ class _Plan:
     def size(self) -> int:
         return sum(task.entry.size for task in self.tasks)
 
+    def racy(self, entry: FileEntry) -> bool:
+        """Tell whether a file may have changed since it was looked at and keep its dates."""
+        return entry.mtime_ns >= self.looked - _RACY_NS or entry.ctime_ns >= self.looked - _TICK_NS
+
 
 def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generation | None]:
     """Tell, without looking at the files, whether the generation that answers can be used, and which it is.
@@ -85,6 +97,10 @@ def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generat
         IndexFormatError: the index is damaged, or written by a newer version.
         UsageError: the folder holds the index of another root.
     """
+    return generations.steadily(layout, lambda: _standing(root, layout, bundle))
+
+
+def _standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generation | None]:
     generation = generations.current(layout)
     if generation is None or not generation.manifest.exists():
         return Stale.MISSING, None
@@ -106,10 +122,10 @@ def standing(root: Path, layout: Layout, bundle: Bundle) -> tuple[Stale, Generat
 
 def state(root: Path, settings: Settings, layout: Layout, bundle: Bundle) -> Stale:
     """Tell why the index can not answer as it stands, or FRESH, by every file's date; raises what `standing` raises."""
-    reason, generation = standing(root, layout, bundle)
-    if reason is not Stale.FRESH or generation is None:
-        return reason
-    with Manifest(generation.manifest) as manifest:
+    answering = generations.steadily(layout, lambda: _answering(root, layout, bundle))
+    if answering is None:
+        return standing(root, layout, bundle)[0]
+    with answering[1] as manifest:
         known = manifest.files()
     comparison = _compare(root, settings, known, None)
     while True:
@@ -118,16 +134,26 @@ def state(root: Path, settings: Settings, layout: Layout, bundle: Bundle) -> Sta
         except StopIteration as stop:
             plan: _Plan = stop.value
             break
-    if plan.removed or any(_differs(task, settings) for task in plan.tasks):
-        return Stale.FILES
-    return Stale.FRESH
+    return Stale.FILES if _changed(plan, known, settings) else Stale.FRESH
 
 
-def _differs(task: Task, settings: Settings) -> bool:
-    if task.known is None:
+def _answering(root: Path, layout: Layout, bundle: Bundle) -> tuple[Generation, Manifest] | None:
+    """Return the generation that answers, and its manifest, if it can be used as it is but for changed files."""
+    reason, generation = _standing(root, layout, bundle)
+    return (generation, Manifest(generation.manifest)) if reason is Stale.FRESH and generation else None
+
+
+def _changed(plan: _Plan, known: dict[str, FileRow], settings: Settings) -> bool:
+    """Tell whether there is more to PLAN than other dates of files that are as they are KNOWN."""
+    return bool(plan.removed) or any(_differs(task, known.get(task.entry.path), settings) for task in plan.tasks)
+
+
+def _differs(task: Task, row: FileRow | None, settings: Settings) -> bool:
+    """Tell whether the file of TASK, of which the manifest has ROW, is another than when it was last read."""
+    if row is None:
         return True
     content = files.read(task.entry, settings)
-    return isinstance(content, Skip) or digest(content) != task.known
+    return row.skipped != content.reason if isinstance(content, Skip) else row.hash != digest(content)
 
 
 def update(
@@ -166,14 +192,15 @@ def update(
     started = time.monotonic()
     if not root.is_dir():
         raise RootError(f"{root} is not a folder. Name the folder to index.")
-    before: tuple[Generation, int] | None = None
+    before: _Version | None = None
     plan = _Plan()
-    if not rebuild and (answering := standing(root, layout, bundle))[0] is Stale.FRESH:
+    if not rebuild and (answering := generations.steadily(layout, lambda: _answering(root, layout, bundle))):
         # Looking needs no lock: where nothing differs, a search waits for nobody and needs no permission to write.
-        with Manifest(_generation(answering).manifest) as manifest:
-            before = _generation(answering), manifest.store_version
-            plan = yield from _compare(root, settings, manifest.files(), paths)
-            if not plan.work:
+        with answering[1] as manifest:
+            before, known = _version(*answering), manifest.files()
+            plan = yield from _compare(root, settings, known, paths)
+            # Dates that can not be noted change nothing: those of a copy that may only be read are others for ever.
+            if not plan.work or not (generations.writable(layout) or _changed(plan, known, settings)):
                 yield Planned(0, 0, plan.unchanged, 0)
                 yield _done(manifest, plan, None, started)
                 return
@@ -188,7 +215,7 @@ def update(
         if not in_place or generation is None:
             generation = _begin(root, layout, bundle, resume=not rebuild)
         manifest = stack.enter_context(Manifest(generation.manifest))
-        if before != (generation, manifest.store_version):
+        if before != _version(generation, manifest):
             plan = yield from _compare(root, settings, manifest.files(), paths if in_place else None)
         if not plan.tasks and not plan.unchanged and paths is None:
             raise _nothing(root)
@@ -197,7 +224,9 @@ def update(
         if not in_place:
             manifest.record(planned=plan.unchanged_bytes + plan.size)
 
-        writer = stack.enter_context(closing(_Writer(generation, manifest, bundle, encoder, plan.young)))
+        writer = stack.enter_context(
+            closing(_Writer(generation, manifest, bundle, encoder, plan.racy, building=not in_place))
+        )
         if older:
             writer.reuse_from(older)
         writer.remove(plan.removed)
@@ -216,7 +245,7 @@ def update(
             raise _nothing(root)
         if not in_place or writer.worn:
             yield Compacting()
-            writer.finish(readers=in_place)
+            writer.finish()
         if not in_place:
             generations.switch(layout, generation)
         generations.sweep(layout)
@@ -227,9 +256,8 @@ def _plain(path: str) -> str:
     return f"{path} takes too much to be cut at its functions, so it is cut at lines; all of it can be found."
 
 
-def _generation(answering: tuple[Stale, Generation | None]) -> Generation:
-    assert answering[1] is not None, "an index that is fresh has a generation"
-    return answering[1]
+def _version(generation: Generation, manifest: Manifest) -> _Version:
+    return generations.identity(generation), manifest.store_version
 
 
 def _nothing(root: Path) -> RootError:
@@ -305,7 +333,7 @@ def _compare(
     root: Path, settings: Settings, known: dict[str, FileRow], paths: Collection[str] | None
 ) -> Generator[Event, None, _Plan]:
     """Compare the files as they are (all, or PATHS) with those KNOWN to the manifest; return what differs."""
-    plan = _Plan(young=time.time_ns() - _RACY_NS)
+    plan = _Plan()
     found: Iterable[FileEntry | Skip]
     if paths is None:
         gone = set(known)
@@ -329,7 +357,7 @@ def _compare(
         gone.discard(entry.path)
         if row is None:
             plan.tasks.append(Task(entry, None))
-        elif (row.size, row.mtime_ns) != (entry.size, entry.mtime_ns):
+        elif (row.size, row.mtime_ns, row.ctime_ns) != (entry.size, entry.mtime_ns, entry.ctime_ns):
             plan.tasks.append(Task(entry, row.hash))
         elif row.skipped is not None:
             yield Skipped(row.path, row.skipped)
@@ -353,7 +381,14 @@ class _Writer:
     """Collects prepared files and writes them to one generation, some thousand chunks at a time."""
 
     def __init__(
-        self, generation: Generation, manifest: Manifest, bundle: Bundle, encoder: OnnxEncoder | None, young: int
+        self,
+        generation: Generation,
+        manifest: Manifest,
+        bundle: Bundle,
+        encoder: OnnxEncoder | None,
+        racy: Callable[[FileEntry], bool],
+        *,
+        building: bool,
     ) -> None:
         self.progress = Progress(0, 0, 0, 0)
         self.indexed = 0
@@ -363,7 +398,8 @@ class _Writer:
         self._manifest = manifest
         self._bundle = bundle
         self._encoder = encoder
-        self._young = young
+        self._racy = racy
+        self._building = building
         self._files: list[Prepared] = []
         self._removed: list[str] = []
         self._counts = Counts()
@@ -407,17 +443,21 @@ class _Writer:
         for chunks in had.values():
             self._counts.discount(terms.split() for _, terms, _ in chunks)
         encoded = 0
+        facts = {}
         if store is not None:
             documents = [text for file in changed for text in file.documents]
             headings = [text for file in changed for text in file.headings]
             vectors, encoded = self._vectors(rows, documents, headings, had)
             store.remove(had.keys())
             store.append(rows, vectors)
+            if not self._building:  # until then nobody can say how sure an answer is
+                facts = {"foreign": asdict(self._followed(store, had, rows, vectors))}
         self._manifest.commit(
             store_version=self._manifest.store_version if store is None else store.version,
             files=[self._file_row(file) for file in self._files],
             removed=self._removed,
             counts=self._counts,
+            facts=facts,
         )
         done = self.progress
         self.progress = Progress(
@@ -442,7 +482,7 @@ class _Writer:
         return self._open
 
     def _vectors(
-        self, rows: list[Row], documents: list[str], headings: list[str], had: Any
+        self, rows: list[Row], documents: list[str], headings: list[str], had: Had
     ) -> tuple[NDArray[np.int8], int]:
         """Return the stored vectors of ROWS, shape (rows, dimensions), and how many had to be encoded."""
         import numpy as np
@@ -478,10 +518,10 @@ class _Writer:
 
     def _file_row(self, file: Prepared) -> FileRow:
         entry = file.entry
-        again = entry.mtime_ns >= self._young or (file.skip and file.skip.why in (Why.UNREADABLE, Why.MISSING))
+        again = self._racy(entry) or (file.skip and file.skip.why in (Why.UNREADABLE, Why.MISSING))
         mtime_ns = 0 if again else entry.mtime_ns
         if file.same and (row := self._manifest.file(entry.path)):
-            return FileRow(row.path, row.hash, entry.size, mtime_ns, row.language, row.chunks, row.terms)
+            return replace(row, size=entry.size, mtime_ns=mtime_ns, ctime_ns=entry.ctime_ns)
         return FileRow(
             entry.path,
             file.digest,
@@ -491,6 +531,7 @@ class _Writer:
             len(file.rows),
             file.length,
             file.skip.reason if file.skip else None,
+            entry.ctime_ns,
         )
 
     @property
@@ -498,28 +539,45 @@ class _Writer:
         """Whether the store needs `finish` although it answers already."""
         return self._open is not None and (self._repaired or self._open.worn())
 
-    def finish(self, *, readers: bool) -> None:
+    def finish(self) -> None:
         """Index the full text, compact where it is due, and remove what no version in use needs."""
         if not self._manifest.store_version:
             return  # files, but not one chunk
         store = self._store()
         store.index()
-        if not readers:
-            self._calibrate(store)
+        facts = {"foreign": asdict(self._measured(store))} if self._building else {}
         tidy = self.worn
         if tidy:
             store.compact()
-        self._manifest.commit(store_version=store.version)
+        self._manifest.commit(store_version=store.version, facts=facts)
         if tidy:
-            store.clean(readers=readers)
+            store.clean(readers=not self._building)
             self._manifest.commit(store_version=store.version)
 
-    def _calibrate(self, store: Store) -> None:
-        """Record how near the index comes to questions that it does not answer."""
+    def _measured(self, store: Store) -> Calibration:
+        """Return how near STORE comes to questions that it does not answer."""
         from codesearch.confidence import Calibration
 
-        calibration = Calibration.of(self._its_encoder(), store.vectors())
-        self._manifest.record(foreign=asdict(calibration))
+        return Calibration.of(self._its_encoder(), store.vectors())
+
+    def _followed(self, store: Store, had: Had, rows: list[Row], vectors: NDArray[np.int8]) -> Calibration:
+        """Return the same by what was recorded before STORE had ROWS with VECTORS in place of the chunks HAD.
+
+        Its other chunks are looked at only where one that is gone was the nearest to a question.
+        """
+        from codesearch.confidence import Calibration
+        from codesearch.store import unpacked
+
+        before = {digest for chunks in had.values() for digest, _, _ in chunks}
+        known = Calibration.recorded(self._manifest.get("foreign"))
+        known = known and known.without(before.difference(row.digest for row in rows))
+        if known is None:
+            return self._measured(store)
+        new = [i for i, row in enumerate(rows) if row.digest not in before]
+        if not new:
+            return known
+        added = [rows[i].digest for i in new], unpacked(vectors[new])
+        return known.joined(Calibration.of(self._its_encoder(), [added]))
 
     def close(self) -> None:
         """Release the stores."""

@@ -23,10 +23,11 @@ from typing import Any, Final, Self
 from codesearch.errors import IndexFormatError
 from codesearch.generations import explained
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the whole index folder: manifest, store and their places; an index of another format is built anew.
 
 1. LanceDB table `chunks`, SQLite manifest, generations.
+2. Both dates of a file, and the chunks by which confidence is calibrated.
 """
 
 _BUSY: Final = 10.0
@@ -46,7 +47,8 @@ CREATE TABLE files (
     language TEXT NOT NULL DEFAULT '',
     chunks INTEGER NOT NULL DEFAULT 0,
     terms INTEGER NOT NULL DEFAULT 0,
-    skipped TEXT
+    skipped TEXT,
+    ctime_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE terms (term TEXT PRIMARY KEY, chunks INTEGER NOT NULL, files INTEGER NOT NULL) WITHOUT ROWID;
 """
@@ -68,6 +70,7 @@ class FileRow:
     """Length of the file's chunks together, in terms."""
     skipped: str | None = None
     """Why the file has no chunks although it was listed."""
+    ctime_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -226,15 +229,18 @@ class Manifest:
         files: Iterable[FileRow] = (),
         removed: Iterable[str] = (),
         counts: Counts | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Make a change true, in one transaction: FILES as they are now, REMOVED gone, COUNTS added."""
+        """Make a change true, in one transaction: FILES as they are now, REMOVED gone, COUNTS added, FACTS recorded."""
         with explained(self._folder), self._transaction():
             self._set("store_version", store_version)
+            for key, value in (facts or {}).items():
+                self._set(key, value)
             self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in removed))
             self._db.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (f.path, f.hash, f.size, f.mtime_ns, f.language, f.chunks, f.terms, f.skipped)
+                    (f.path, f.hash, f.size, f.mtime_ns, f.language, f.chunks, f.terms, f.skipped, f.ctime_ns)
                     for f in sorted(files, key=lambda f: f.path)
                 ),
             )

@@ -15,8 +15,8 @@ The mirror is for exact search over all vectors, with the rows' columns at hand.
 100,000 × 256 in 8 ms, but needs longer to make float32 of anything smaller first. Vector indexes would lose answers,
 and are for stores that are too large for this.
 
-Importing lancedb takes a third of a second, however `lean`: import this module where it is needed. It is not safe across
-fork.
+Importing lancedb takes a third of a second, however `lean`: import this module where it is needed. It is not safe
+across fork.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ with lean():
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Had = Mapping[str, list[tuple[bytes, str, NDArray[np.int8]]]]
+    """Digest, terms and vector, as it is stored, of each chunk of some files, by path."""
 
 _TABLE: Final = "chunks"
 _TERMS_INDEX: Final = "terms_idx"
@@ -242,7 +245,7 @@ class Store:
 
     # Reading.
 
-    def of_files(self, paths: Collection[str]) -> Mapping[str, list[tuple[bytes, str, NDArray[np.int8]]]]:
+    def of_files(self, paths: Collection[str]) -> Had:
         """Return digest, terms and vector of each row of the files PATHS, by path: to be reused, and discounted."""
         found: dict[str, list[tuple[bytes, str, NDArray[np.int8]]]] = {}
         if not paths:
@@ -271,12 +274,13 @@ class Store:
                 query = self._table.take_row_ids(row_ids.tolist()).select(names).with_row_id()
             return query.to_arrow()
 
-    def vectors(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the vectors of all rows in batches of shape (n, dimensions), as they are compared."""
+    def vectors(self) -> Iterator[tuple[list[bytes], NDArray[np.float32]]]:
+        """Yield digests and vectors of all rows in batches, shape (n, dimensions), as they are compared."""
         with explained(self._index, _DAMAGE):
-            for batch in self._table.search().select(["vector"]).to_batches(batch_size=_BATCH):
+            for batch in self._table.search().select(["digest", "vector"]).to_batches(batch_size=_BATCH):
                 column = batch.column("vector")
-                yield unpacked(np.asarray(column.flatten().to_numpy()).reshape(len(column), self.dimensions))
+                vectors = unpacked(np.asarray(column.flatten().to_numpy()).reshape(len(column), self.dimensions))
+                yield batch.column("digest").to_pylist(), vectors
 
     def matching(self, terms: Iterable[str], limit: int) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         """Return number and BM25 score, best first, of up to LIMIT rows that hold any of TERMS.

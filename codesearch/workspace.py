@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from codesearch import adaptation, bundle, generations
 from codesearch.adaptation import Adaptation
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from codesearch.related import Relation
     from codesearch.search import Filter, Mode, Snapshot
 
+Found = TypeVar("Found")
+
 _TRIES: Final = 5
-"""Times a writer may commit while a reader opens; each commit takes longer than an opening."""
+"""Times a writer may commit while a reader opens, or answers; each commit takes longer than either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,10 @@ class Workspace:
         from codesearch.index import share_built
 
         half = self._half()
-        return share_built(half) if half else 0.0
+        try:
+            return share_built(half) if half else 0.0
+        except (IndexFormatError, StorageError):
+            return 0.0  # it was removed
 
     def _half(self) -> Generation | None:
         from codesearch.index import begun
@@ -205,16 +210,23 @@ class Workspace:
         While the first index is being built, it is what there is of it.
 
         Raises:
+            IndexBusyError: the first index is being built, and there is nothing of it yet.
             IndexFormatError: there is no index, or it is damaged.
         """
         held = self._held
-        if held is None or not held.current(self.layout):
+        if not self._current():
             half = self._half() if generations.current(self.layout) is None else None
+            if half and not self.unfinished():
+                raise IndexBusyError(f"{self.root} is being indexed, and nothing of it yet; ask again in a moment.")
             self._held = _Held(self.root, self.layout, held, half)
             if held is not None:
                 held.close()
         assert self._held is not None
         return self._held.snapshot
+
+    def _current(self) -> bool:
+        """Tell whether what is open is still what answers."""
+        return self._held is not None and generations.steadily(self.layout, partial(self._held.current, self.layout))
 
     def ask(
         self,
@@ -237,14 +249,16 @@ class Workspace:
 
         started = time.perf_counter()
         state = self._refresh() if refresh else Stale.FRESH
-        snapshot = self.snapshot()
-        hits, sure = search(snapshot, query, limit, mode or Mode.FUSED, only)
-        if sure < (ENOUGH if min_score is None else min_score):
-            hits = []
-        shown, same = with_text(snapshot, hits, self.settings)
+
+        def found(snapshot: Snapshot) -> tuple[tuple[Hit, ...], bool, float]:
+            hits, sure = search(snapshot, query, limit, mode or Mode.FUSED, only)
+            if sure < (ENOUGH if min_score is None else min_score):
+                hits = []
+            return *with_text(snapshot, hits, self.settings), sure
+
+        (shown, same, sure), indexed, steady = self._read(found)
         took = (time.perf_counter() - started) * 1000
-        indexed = self.unfinished() if generations.current(self.layout) is None else 1.0
-        return Answer(query, state if same else Stale.FILES, took, shown, sure, indexed)
+        return Answer(query, state if same and steady else Stale.FILES, took, shown, sure, indexed)
 
     def related(
         self, path: str | Path, line: int, limit: int = 5, *, refresh: bool = True
@@ -259,7 +273,28 @@ class Workspace:
         if refresh:
             self._refresh()
         found = explain(self.root, path, self.settings)
-        return related(self.snapshot(), found.path, line, limit, self.settings)
+        return self._read(lambda snapshot: related(snapshot, found.path, line, limit, self.settings))[0]
+
+    def _read(self, work: Callable[[Snapshot], Found]) -> tuple[Found, float, bool]:
+        """Return what WORK finds in the index, how much of the files that has, and whether it is all of one state.
+
+        Statistics, and what is not in memory, are those of now. So where another process has written the index since it
+        was opened, or removed what was open, it is opened and read again; if that happens each time, the last counts.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                snapshot = self.snapshot()
+                indexed = self.unfinished() if generations.current(self.layout) is None else 1.0
+                found = work(snapshot)
+                steady = self._current()
+            except (IndexFormatError, StorageError):
+                self._release()
+                if attempt == _TRIES:
+                    raise
+            else:
+                if steady or attempt == _TRIES:
+                    return found, indexed, steady
+        raise AssertionError("the last attempt returns or raises")
 
     def gist(self, answer: Answer) -> Gist | None:
         """Return what is known of the best hit of ANSWER, just given, beside its place; None where it is not sure."""
@@ -267,7 +302,10 @@ class Workspace:
 
         if not answer.hits or answer.confidence < SURE:
             return None
-        return gist(self.snapshot(), answer.hits[0], self.settings)
+        try:
+            return self._read(lambda snapshot: gist(snapshot, answer.hits[0], self.settings))[0]
+        except UsageError:  # its file has changed since it was found
+            return None
 
     def lines(self, path: str) -> list[str]:
         """Return the lines of the file at PATH, relative to the root, as it is now; none where it must not be read."""
@@ -347,6 +385,9 @@ class Workspace:
 
     def close(self) -> None:
         """Release the index."""
+        self._release()
+
+    def _release(self) -> None:
         if self._held is not None:
             self._held.close()
             self._held = None

@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -28,7 +27,7 @@ from torch import Tensor
 from codesearch import adaptation, generations, git
 from codesearch.adaptation import Adaptation
 from codesearch.bundle import TOKENIZER, Bundle
-from codesearch.errors import GitError, IndexBusyError
+from codesearch.errors import GitError
 from codesearch.eval.heldout import Asked, HeldOut, hold_out, prove
 from codesearch.eval.proof import FEWEST, Verdict, judge
 from codesearch.events import Adapting, Event, Warned
@@ -60,12 +59,7 @@ def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, A
         IndexBusyError: another process is training for this workspace.
     """
     generations.prepare(workspace.layout)
-    lock = FileLock(workspace.layout.training, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise IndexBusyError("another process is training for this folder; wait until it is done.") from None
-    try:
+    with generations.training(workspace.layout):
         with suppress(OSError, AttributeError):
             os.nice(_NICE)
         with adaptation.working(workspace.layout) as folder:
@@ -73,8 +67,6 @@ def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, A
             adaptation.keep(workspace.layout, said, made)
         yield from workspace.index()  # with what counts now, which may be the base again
         adaptation.tidy(workspace.layout)
-    finally:
-        lock.release()
     return said
 
 

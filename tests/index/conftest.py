@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ def age(root: Path) -> None:
     for file in root.rglob("*"):
         if file.is_file() and ".codesearch" not in file.parts:
             os.utime(file, (1_000_000_000, 1_000_000_000))
+    time.sleep(0.1)  # which is a change itself, and as young
 
 
 @pytest.fixture

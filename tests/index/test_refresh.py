@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from codesearch.confidence import foreign_questions
 from codesearch.errors import RootError
 from codesearch.events import Planned, Progress, Skipped
+from codesearch.settings import Settings
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
@@ -59,27 +61,19 @@ def test_only_chunks_with_new_content_are_encoded(workspace: Workspace, root: Pa
     assert contents(workspace) == fresh(root, tmp_path / "fresh")
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_any_series_of_refreshes_equals_a_fresh_build(root: Path, tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    pieces = [
-        "def alpha(x):\n    return parse_header(x)\n\n\n",
-        "def beta(y):\n    return y + 1\n\n\n",
-        "class Gamma:\n    def delta(self):\n        return self.epsilon\n\n\n",
-        "CONSTANT = 'it''s \"quoted\"'\n",
-    ]
-    names = ["a.py", "b/c.py", "it's.py", 'say "hi".py', "d%_.py", "e.py"]
-    with Workspace.open(root) as workspace:
-        for _ in range(6):
-            for name in chance.sample(names, 3):
-                file = root / name
-                if file.exists() and chance.random() < 0.4:
-                    file.unlink()
-                else:
-                    write(root, name, "".join(chance.choices(pieces, k=chance.randrange(5))))
-            index(workspace)
-            assert workspace.ask("parse header").state is Stale.FRESH
-        assert contents(workspace) == fresh(root, tmp_path / "fresh")
+def test_an_index_that_grew_is_as_sure_as_one_built_afresh(workspace: Workspace, root: Path, tmp_path: Path) -> None:
+    """Confidence is measured by how near the index comes to foreign questions, which each chunk can change."""
+
+    def afresh(name: str) -> float:
+        with Workspace.open(root, Settings(index_dir=tmp_path / name)) as other:
+            return other.ask("parse the query", min_score=0).confidence
+
+    small = workspace.ask("parse the query", min_score=0).confidence
+    write(root, "kitchen.md", foreign_questions()[0] * 3)
+    grown = workspace.ask("parse the query", min_score=0).confidence
+    assert grown == pytest.approx(afresh("grown")) != pytest.approx(small)
+    (root / "kitchen.md").unlink()
+    assert workspace.ask("parse the query", min_score=0).confidence == pytest.approx(small)
 
 
 def test_named_paths_alone_can_be_refreshed(workspace: Workspace, root: Path, tmp_path: Path) -> None:
@@ -108,10 +102,28 @@ def test_a_change_within_the_tick_of_the_clock_is_seen(workspace: Workspace, roo
     assert workspace.ask("behind").hits[0].symbol == "behind"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such date")
+def test_a_change_that_keeps_size_and_date_is_seen_however_old_the_date(workspace: Workspace, root: Path) -> None:
+    """What `cp -p`, `rsync --times` and archives leave, and two files that change their places."""
+    one, other = (
+        write(root, "one.py", "def before():\n    pass\n"),
+        write(root, "other.py", "def behind():\n    pass\n"),
+    )
+    age(root)
+    index(workspace)
+    one.rename(root / "aside")
+    other.rename(one)
+    (root / "aside").rename(other)
+    assert workspace.state() is Stale.FILES
+    assert {hit.path for hit in workspace.ask("before").hits[:1]} == {"other.py"}
+    assert one.stat().st_mtime == other.stat().st_mtime == 1_000_000_000
+
+
 def test_a_file_that_is_only_touched_is_read_once_and_not_indexed_again(workspace: Workspace, root: Path) -> None:
     age(root)
     index(workspace)
     os.utime(root / "shop/cart.py", (1_100_000_000, 1_100_000_000))
+    time.sleep(0.1)
     assert workspace.state() is Stale.FRESH
     events = list(workspace.index())
     done = finish(events)
@@ -141,6 +153,7 @@ def test_files_that_can_not_be_indexed_are_named_each_time_and_the_rest_goes_on(
     Path(strange).write_text("def cafe():\n    pass\n")
     for _ in range(2):
         skipped = {e.path: e.reason for e in workspace.index() if isinstance(e, Skipped)}
+        assert workspace.state() is Stale.FRESH
         assert "binary" in skipped["picture.py"]
         assert "UTF-8" in skipped[Path(strange).name]
     assert workspace.status().files == 6

@@ -59,7 +59,7 @@ def asked(judgements: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def cases(snapshot: Snapshot, judgements: Path, name: str, scope: str) -> Iterator[Case]:
-    calibration = Calibration.of(snapshot.encoder, [snapshot.mirror.vectors])
+    calibration = Calibration.of(snapshot.encoder, snapshot.store.vectors())
     for kind, query in asked(judgements, name):
         evidence = evidence_for(snapshot, Question(query))
         yield name, scope, kind, figures(evidence, calibration), evidence.certain
