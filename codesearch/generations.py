@@ -16,8 +16,8 @@ import errno
 import os
 import re
 import shutil
-import stat
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
