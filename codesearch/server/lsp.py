@@ -161,8 +161,8 @@ class Server(LanguageServer):
             stop.set()
             raise
         except Exception as error:
-            said = explained(error).object()
-            raise JsonRpcException(said["message"], said["code"], said["data"]) from error
+            said = explained(error)
+            raise JsonRpcException(said.whole, said.code, said.object()["data"]) from error
 
     async def symbols(self, query: str) -> list[lsp.SymbolInformation]:
         """Return what answers QUERY in all folders, best first."""
