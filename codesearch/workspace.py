@@ -206,12 +206,18 @@ class Workspace:
         """
         held = self._held
         if held is None or not held.current(self.layout):
-            half = self._half() if generations.current(self.layout) is None else None
-            self._held = _Held(self.root, self.layout, held, half)
-            if held is not None:
-                held.close()
+            self._hold(self._newest())
         assert self._held is not None
         return self._held.snapshot
+
+    def _newest(self) -> _Held:
+        half = self._half() if generations.current(self.layout) is None else None
+        return _Held(self.root, self.layout, self._held, half)
+
+    def _hold(self, opened: _Held) -> None:
+        before, self._held = self._held, opened
+        if before is not None:
+            before.close()
 
     def ask(
         self,
@@ -240,8 +246,8 @@ class Workspace:
             hits = []
         shown, same = with_text(snapshot, hits, self.settings)
         took = (time.perf_counter() - started) * 1000
-        indexed = self.unfinished() if generations.current(self.layout) is None else 1.0
-        return Answer(query, state if same else Stale.FILES, took, shown, sure, indexed)
+        indexed = self._held.share if self._held else 1.0
+        return Answer(query, state if same and indexed == 1 else Stale.FILES, took, shown, sure, indexed)
 
     def related(
         self, path: str | Path, line: int, limit: int = 5, *, refresh: bool = True
@@ -365,6 +371,7 @@ class _Held:
             IndexFormatError: there is none, or it is damaged.
         """
         from codesearch.encode import OnnxEncoder
+        from codesearch.index import share_built
         from codesearch.manifest import Manifest
         from codesearch.search import Snapshot
         from codesearch.store import Mirror, Store
@@ -374,6 +381,8 @@ class _Held:
             self.generation = hold.generation
             self._unfinished = unfinished
             self._identity = hold.identity
+            self.share = share_built(unfinished) if unfinished and generations.current(layout) is None else 1.0
+            """How much of the files, by bytes, is in it; less than 1 in a part of a first index."""
             before = previous.snapshot if previous and previous._identity == self._identity else None
             manifest = stack.enter_context(Manifest(self.generation.manifest))
             try:
@@ -396,6 +405,11 @@ class _Held:
             stack.callback(store.close)
             self.snapshot: Snapshot = Snapshot(root, manifest, store, mirror, encoder)
             self._stack = stack.pop_all()
+
+    def part(self, layout: Layout) -> bool:
+        """Tell whether this is a part of a first index, which is still being built, or was begun."""
+        building = self._unfinished is not None and generations.current(layout) is None
+        return building and generations.identity(self.generation) == self._identity
 
     def current(self, layout: Layout) -> bool:
         """Tell whether this is still what answers."""
