@@ -33,7 +33,7 @@ local function request(root, method, params, done, progress)
 end
 
 function M.ask_params(question)
-  return { query = question, limit = config.values.limit, tests = config.values.tests }
+  return { query = question, limit = config.values.limit, tests = config.values.tests, answer = false }
 end
 
 local function show(root, results, title, quickfix)
