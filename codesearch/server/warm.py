@@ -3,7 +3,7 @@
 Two things happen one at a time: bringing the index up to date, and answering from it. So whoever only asks does not
 wait for another's long refresh for ever: after `PATIENCE` seconds the answer is what the index knows, and says so, as
 if another process were indexing. What is more than a refresh (a first index, another model, a damaged one) is left to
-the client.
+the client; a part of a first index that another process builds answers.
 """
 
 from __future__ import annotations
