@@ -184,7 +184,14 @@ def _of_file(file: Path, called: str, wrong: Callable[[str], None]) -> Iterator[
         said = tomllib.loads(text.decode("utf-8"))
     except FileNotFoundError:
         return
-    except (OSError, ValueError, RecursionError) as error:
+    except NotADirectoryError:
+        above = next(folder for folder in file.parents if folder.exists())
+        wrong(f"{called} can not be there: {above} is a file and no folder. Rename it, or set CODESEARCH_CONFIG.")
+        return
+    except OSError as error:
+        wrong(f"{called} can not be read: {error.strerror or error}. Settings are in a file of TOML that you may read.")
+        return
+    except (ValueError, RecursionError) as error:
         wrong(f"{called} can not be read: {error}. It is to be TOML, with lines such as: limit = 5")
         return
     for name, value in said.items():

@@ -15,12 +15,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-INDEX_FOLDER = ".codesearch"
+from codesearch import nearest
+
+INDEX_FOLDER = nearest.FOLDER
 """Name of the index folder inside ROOT; never indexed itself."""
 
 
@@ -33,7 +34,7 @@ class Layout:
     @property
     def current(self) -> Path:
         """The file that names the generation in use; replaced by one atomic rename."""
-        return self.folder / "CURRENT"
+        return self.folder / nearest.CURRENT
 
     @property
     def lock(self) -> Path:
@@ -102,7 +103,7 @@ def index_folder(root: Path, index_dir: Path | None = None) -> Path:
         return index_dir
     root = root.resolve()
     if home := os.environ.get("CODESEARCH_HOME"):
-        return Path(home).expanduser() / _name(root)
+        return Path(home).expanduser() / nearest.name_of(str(root))
     inside = root / INDEX_FOLDER
     if inside.is_dir() or os.access(root, os.W_OK):
         return inside
@@ -113,9 +114,4 @@ def user_index_folder(root: Path) -> Path:
     """Return where ROOT's index belongs when it can not be in ROOT: a folder of its own in the per-user data folder."""
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("codesearch", appauthor=False)) / _name(root.resolve())
-
-
-def _name(root: Path) -> str:
-    digest = hashlib.blake2b(os.fsencode(root), digest_size=8).hexdigest()
-    return f"{root.name or 'root'}-{digest}"
+    return Path(platformdirs.user_data_dir("codesearch", appauthor=False)) / nearest.name_of(str(root.resolve()))

@@ -23,7 +23,7 @@ from typing import Final
 from codesearch.chunk import CHUNKER_VERSION, chunk, decode
 from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
-from codesearch.processes import spawning
+from codesearch.processes import Spawning, spawning
 from codesearch.settings import Settings
 from codesearch.text import TEXT_VERSION, bag, bag_of, content_hash, counted, document, heading, identifiers, told_last
 from codesearch.types import Row
@@ -163,7 +163,8 @@ def _in_pool(
     waiting: Iterator[list[Task]], settings: Settings, bags: bool, workers: int
 ) -> Generator[Batch, None, list[list[Task]]]:
     """Prepare the batches WAITING; return those that were under way when a process died, else nothing."""
-    pool = _pool(workers)
+    spawned = spawning()
+    pool = _pool(workers, spawned)
     under_way: deque[list[Task]] = deque()
     promised: deque[Future[Batch]] = deque()
 
@@ -181,6 +182,8 @@ def _in_pool(
             start(1)
         return []
     except BrokenProcessPool:
+        # One that was being started when another died is not ended by the pool, which then waits for it for ever.
+        spawned.end()
         return list(under_way)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -188,14 +191,14 @@ def _in_pool(
 
 def _one_by_one(lost: Iterable[list[Task]], settings: Settings, bags: bool) -> Iterator[Batch]:
     """Prepare the LOST batches file by file, in a process that may die: a file that kills it is skipped by name."""
-    pool = _pool(1)
+    pool = _pool(1, spawning())
     try:
         for task in (task for tasks in lost for task in tasks):
             try:
                 batch = pool.submit(prepare, [task], settings, bags).result()
             except BrokenProcessPool:
                 pool.shutdown(wait=True)
-                pool = _pool(1)
+                pool = _pool(1, spawning())
                 skip = Skip(task.entry.path, Why.UNREADABLE, "reading it crashed the parser")
                 batch = Batch([Prepared(task.entry, skip=skip)], Counts())
             yield batch
@@ -220,8 +223,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, spawning(), initializer=_start)
+def _pool(workers: int, spawned: Spawning) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, spawned, initializer=_start)
 
 
 def _start() -> None:

@@ -20,14 +20,14 @@ _setting: Final = threading.RLock()
 """Servers start processes in several threads; none may take the variable away while another needs it."""
 
 
-def spawning() -> SpawnContext:
+def spawning() -> Spawning:
     """Return how worker processes are begun, as `multiprocessing` and process pools take it."""
     if os.name == "posix":
         from multiprocessing import resource_tracker
 
         with _safely():
             resource_tracker.ensure_running()
-    return _Context()
+    return Spawning()
 
 
 @contextmanager
@@ -51,5 +51,21 @@ class _Process(SpawnProcess):
             return SpawnProcess._Popen(process_obj)
 
 
-class _Context(SpawnContext):
-    Process = _Process
+class Spawning(SpawnContext):
+    """Begins processes, and remembers which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **named: Any) -> SpawnProcess:  # type: ignore[override]
+        """Return a process that is ready to be begun."""
+        process = _Process(*args, **named)
+        self.begun.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill those that still run."""
+        for process in self.begun:
+            if process.is_alive():
+                process.kill()

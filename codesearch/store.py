@@ -25,7 +25,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -130,7 +130,8 @@ class Store:
         self._folder = folder
         self._index = folder.parent.parent
         self.dimensions = dimensions
-        self._has_index = False
+        self._has_index: bool | None = None
+        """Whether there is a full-text index; None until it is asked, which takes most of a millisecond."""
 
     @classmethod
     def create(cls, folder: Path, dimensions: int) -> Self:
@@ -216,6 +217,7 @@ class Store:
                     memory_limit=_FTS_MEMORY,
                 )
                 self._table.create_index("terms", config=config, name=_TERMS_INDEX)
+                self._has_index = True
 
     def worn(self) -> bool:
         """Tell whether so much has changed since the last compaction that queries suffer."""
@@ -239,7 +241,7 @@ class Store:
             self._table.optimize(cleanup_older_than=_RETENTION if readers else timedelta(0), delete_unverified=True)
 
     def _indexed(self) -> bool:
-        if not self._has_index:  # asked once a store; asking takes most of a millisecond
+        if self._has_index is None:
             self._has_index = any(index.name == _TERMS_INDEX for index in self._table.list_indices())
         return self._has_index
 
@@ -318,13 +320,9 @@ class Mirror:
         new = np.setdiff1d(row_ids, previous.row_ids, assume_unique=True)
         if len(new) > len(row_ids) // 4:
             return cls._of(store.version, store.read())
-        if len(new) == 0 and kept.all():
-            return cls(store.version, previous.row_ids, previous.vectors, previous.columns)
-        old = cls(
-            store.version, previous.row_ids[kept], previous.vectors[kept], previous.columns.filter(pa.array(kept))
-        )
+        old = previous if kept.all() else previous._only(kept)
         if len(new) == 0:
-            return old
+            return replace(old, version=store.version)
         fresh = cls._of(store.version, store.read(new))
         both = cls(
             store.version,
@@ -345,6 +343,9 @@ class Mirror:
         row_ids = np.asarray(table["_rowid"].to_numpy())
         mirror = cls(version, row_ids, vectors, table.select(list(Row._fields)))
         return mirror if bool(np.all(row_ids[1:] > row_ids[:-1])) else mirror._sorted()
+
+    def _only(self, kept: NDArray[np.bool_]) -> Mirror:
+        return Mirror(self.version, self.row_ids[kept], self.vectors[kept], self.columns.filter(pa.array(kept)))
 
     def _sorted(self) -> Mirror:
         order = np.argsort(self.row_ids)

@@ -213,20 +213,25 @@ class Workspace:
             IndexBusyError: the first index is being built, and there is nothing of it yet.
             IndexFormatError: there is no index, or it is damaged.
         """
-        held = self._held
         if not self._current():
-            half = self._half() if generations.current(self.layout) is None else None
-            if half and not self.unfinished():
-                raise IndexBusyError(f"{self.root} is being indexed, and nothing of it yet; ask again in a moment.")
-            self._held = _Held(self.root, self.layout, held, half)
-            if held is not None:
-                held.close()
+            self._hold(self._newest())
         assert self._held is not None
         return self._held.snapshot
 
     def _current(self) -> bool:
         """Tell whether what is open is still what answers."""
         return self._held is not None and generations.steadily(self.layout, partial(self._held.current, self.layout))
+
+    def _newest(self) -> _Held:
+        half = self._half() if generations.current(self.layout) is None else None
+        if half and not self.unfinished():
+            raise IndexBusyError(f"{self.root} is being indexed, and nothing of it yet; ask again in a moment.")
+        return _Held(self.root, self.layout, self._held, half)
+
+    def _hold(self, opened: _Held) -> None:
+        before, self._held = self._held, opened
+        if before is not None:
+            before.close()
 
     def ask(
         self,
@@ -258,7 +263,7 @@ class Workspace:
 
         (shown, same, sure), indexed, steady = self._read(found)
         took = (time.perf_counter() - started) * 1000
-        return Answer(query, state if same and steady else Stale.FILES, took, shown, sure, indexed)
+        return Answer(query, state if same and steady and indexed == 1 else Stale.FILES, took, shown, sure, indexed)
 
     def related(
         self, path: str | Path, line: int, limit: int = 5, *, refresh: bool = True
@@ -284,9 +289,9 @@ class Workspace:
         for attempt in range(1, _TRIES + 1):
             try:
                 snapshot = self.snapshot()
-                indexed = self.unfinished() if generations.current(self.layout) is None else 1.0
+                indexed = self._held.share if self._held else 1.0
                 found = work(snapshot)
-                steady = self._current()
+                steady = indexed < 1 or self._current()  # a part of an index grows all the while
             except (IndexFormatError, StorageError):
                 self._release()
                 if attempt == _TRIES:
@@ -420,6 +425,7 @@ class _Held:
             IndexFormatError: there is none, or it is damaged.
         """
         from codesearch.encode import OnnxEncoder
+        from codesearch.index import share_built
         from codesearch.manifest import Manifest
         from codesearch.search import Snapshot
         from codesearch.store import Mirror, Store
@@ -430,6 +436,8 @@ class _Held:
             self._unfinished = unfinished
             self._identity = hold.identity
             same = previous if previous and previous._identity == self._identity else None
+            self.share = share_built(unfinished) if unfinished and generations.current(layout) is None else 1.0
+            """How much of the files, by bytes, is in it; less than 1 in a part of a first index."""
             manifest = stack.enter_context(Manifest(self.generation.manifest))
             try:
                 encoder: OnnxEncoder = same.encoder if same else OnnxEncoder(bundle.load(self.generation.model))
@@ -452,6 +460,11 @@ class _Held:
             self.snapshot: Snapshot = Snapshot(root, manifest, store, mirror, encoder)
             self.encoder: OnnxEncoder = encoder
             self._stack = stack.pop_all()
+
+    def part(self, layout: Layout) -> bool:
+        """Tell whether this is a part of a first index, which is still being built, or was begun."""
+        building = self._unfinished is not None and generations.current(layout) is None
+        return building and generations.identity(self.generation) == self._identity
 
     def current(self, layout: Layout) -> bool:
         """Tell whether this is still what answers."""

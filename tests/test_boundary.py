@@ -60,6 +60,7 @@ def test_asking_a_server_needs_only_the_standard_library() -> None:
     assert ours == {
         "codesearch",
         "codesearch.cli",
+        "codesearch.nearest",
         "codesearch.server",
         "codesearch.server.client",
         "codesearch.server.protocol",

@@ -136,6 +136,10 @@ app = typer.Typer(
 )
 
 Root = Annotated[Path, typer.Option("--root", help="The folder to search.", metavar="FOLDER")]
+Where = Annotated[
+    Path | None,
+    typer.Option("--root", help="The folder to search. [default: the nearest that is indexed, or .]", metavar="FOLDER"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 IndexDir = Annotated[
     Path | None,
@@ -344,7 +348,7 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    root: Root = Path(),
+    root: Where = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", "-n", help="Results at most. [default: 10]", min=1, show_default=False, metavar="N"),
@@ -429,13 +433,14 @@ def ask(
     On a terminal results are a page; in a pipe lines of path:line:text. Exits with 0 if something was found, with 1 if
     nothing was, with 2 after an error.
     """
-    from codesearch.cli import asking
+    from codesearch.cli import asking, standing
 
-    query, paths = asking.question_and_paths(question or [], root)
+    at = standing.place(root, index_dir)
+    query, paths = asking.question_and_paths(question or [], at.root)
     if bool(query) == bool(batch):
         raise UsageError("ask one question, or name a file of questions with --batch.")
     typed = {"limit": limit, "min-score": min_score, "no-tests": no_tests, "hyperlink-format": hyperlink_format}
-    given = _config(root, hidden, no_ignore, max_filesize, color, **typed)
+    given = _config(at.root, hidden, no_ignore, max_filesize, color, **typed)
     form = asking.Form(
         form=asking.form_of(
             {
@@ -455,9 +460,11 @@ def ask(
         max_tokens=max_tokens,
         batch=bool(batch),
     )
-    only = filtering.only(paths, glob or [], kind or [], not_kind or [], lang or [], tests=not given["no-tests"])
+    only = filtering.only(
+        paths or at.paths, glob or [], kind or [], not_kind or [], lang or [], tests=not given["no-tests"]
+    )
     errors = console(given["color"], stderr=True)
-    with _open(root, index_dir, given) as workspace:
+    with _open(at.root, index_dir, given) as workspace:
         from codesearch.search import Mode
 
         # By default 3 s, for 5,000 to 20,000 chunks: most repositories have no more.
@@ -470,7 +477,7 @@ def ask(
             if state is not Stale.FRESH:
                 answer = replace(answer, state=state)
             found = found or bool(answer.hits)
-            form.print(answer, workspace, _complain)
+            form.print(standing.Seen(workspace, at, answer), _complain)
     if not found:
         raise typer.Exit(NOTHING_FOUND)
 
@@ -481,7 +488,7 @@ def ask(
 )
 def related(
     place: Annotated[str, typer.Argument(help="A line of a file.", metavar="PATH:LINE", show_default=False)],
-    root: Root = Path(),
+    root: Where = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1, metavar="N")
     ] = 5,
@@ -500,13 +507,17 @@ def related(
     path, _, line = place.rpartition(":")
     if not path or not (line.isascii() and line.isdecimal()):
         raise UsageError(f"{place} names no line. Write a path, a colon and a line, such as src/cart.py:31.")
+    from codesearch.cli import standing
     from codesearch.cli.lines import Lines
     from codesearch.cli.machine import related_json
 
-    given = _config(root, hidden, no_ignore, max_filesize, color)
-    with _open(root, index_dir, given) as workspace:
+    at = standing.place(root, index_dir)
+    given = _config(at.root, hidden, no_ignore, max_filesize, color)
+    with _open(at.root, index_dir, given) as workspace:
         state = _refresh(workspace, console(given["color"], stderr=True))
         subject, found = workspace.related(here().cwd / path, int(line), limit, refresh=False)
+        seen = standing.Seen(workspace, at)
+        subject, found = at.hit(subject), {relation: tuple(map(at.hit, hits)) for relation, hits in found.items()}
         if as_json:
             print(related_json(subject, found, state))
         else:
@@ -514,7 +525,7 @@ def related(
             for relation, hits in found.items():
                 if hits and here().stdout.isatty():
                     print(f"{relation}:")
-                sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], workspace.lines))
+                sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], seen.lines))
     if not any(found.values()):
         raise typer.Exit(NOTHING_FOUND)
 
@@ -524,7 +535,7 @@ def related(
     epilog=_examples("codesearch", "codesearch tui --root ~/src/flask"),
 )
 def tui(
-    root: Root = Path(),
+    root: Where = None,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
     no_ignore: NoIgnore = None,
@@ -533,8 +544,11 @@ def tui(
     """Search while you type, with the code beside; what `codesearch` alone does on a terminal. F1 shows the keys."""
     if not _interactive():
         raise UsageError('this needs a terminal. In a pipe, use `codesearch ask "…"`.')
-    given = _config(root, hidden, no_ignore, max_filesize)
-    with _open(root, index_dir, given) as workspace:
+    from codesearch.cli import standing
+
+    top = standing.place(root, index_dir).root
+    given = _config(top, hidden, no_ignore, max_filesize)
+    with _open(top, index_dir, given) as workspace:
         searched, settings = workspace.root, workspace.settings
     from codesearch.tui import run
 
@@ -553,7 +567,7 @@ def _interactive() -> bool:
     epilog=_examples("codesearch status", "codesearch status --root ~/src/flask --json"),
 )
 def status(
-    root: Root = Path(),
+    root: Where = None,
     as_json: Json = False,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
@@ -561,9 +575,10 @@ def status(
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Say what is indexed, where, by which model, and whether it is up to date."""
-    from codesearch.cli import report
+    from codesearch.cli import report, standing
 
-    with _open(root, index_dir, _config(root, hidden, no_ignore, max_filesize)) as workspace:
+    top = standing.place(root, index_dir).root
+    with _open(top, index_dir, _config(top, hidden, no_ignore, max_filesize)) as workspace:
         said = workspace.status()
     print(report.status_json(said) if as_json else "\n".join(report.status_lines(said)))
 
@@ -574,7 +589,7 @@ def status(
 )
 def inspect(
     path: Annotated[Path, typer.Argument(help="A file.", show_default=False)],
-    root: Root = Path(),
+    root: Where = None,
     as_json: Json = False,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
@@ -582,9 +597,10 @@ def inspect(
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Say why a file is or is not indexed, and show its chunks. Exits with 1 if it is not indexed."""
-    from codesearch.cli import report
+    from codesearch.cli import report, standing
 
-    with _open(root, index_dir, _config(root, hidden, no_ignore, max_filesize)) as workspace:
+    top = standing.place(root, index_dir).root
+    with _open(top, index_dir, _config(top, hidden, no_ignore, max_filesize)) as workspace:
         # Typed paths are relative to where one stands, not to the root.
         said = workspace.inspect(here().cwd / path)
     print(report.inspection_json(said) if as_json else "\n".join(report.inspection_lines(said)))
@@ -597,7 +613,7 @@ def inspect(
     epilog=_examples("codesearch serve --status", "codesearch serve --stop", "codesearch serve --idle 8h"),
 )
 def serve(
-    root: Root = Path(),
+    root: Where = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Say whether this folder has a server.")] = False,
     idle: Annotated[
@@ -620,12 +636,12 @@ def serve(
     if stdio:
         from codesearch.server.stdio import serve as converse
 
-        converse(_methods(root, index_dir, hidden, no_ignore, max_filesize))
+        converse(_methods(root or Path(), index_dir, hidden, no_ignore, max_filesize))
         return
-    from codesearch.cli import serving
+    from codesearch.cli import serving, standing
 
     around = here()
-    folder = (around.cwd / root).resolve()
+    folder = (around.cwd / standing.place(root, index_dir).root).resolve()
     where = str(around.cwd / index_dir) if index_dir else ""
     if stop or status:
         found = serving.stop(folder, where) if stop else serving.status(folder, where, as_json=as_json)

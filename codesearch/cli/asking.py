@@ -18,8 +18,7 @@ from codesearch.cli.surroundings import here
 from codesearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from codesearch.types import Answer
-    from codesearch.workspace import Workspace
+    from codesearch.cli.standing import Seen
 
 FORMS: Final = ("--json", "--jsonl", "--vimgrep", "--files-with-matches", "--explain", "--quiet")
 """Ways of printing an answer, of which one can be asked for."""
@@ -96,11 +95,11 @@ class Form:
     max_tokens: int | None = None
     batch: bool = False
 
-    def print(self, answer: Answer, workspace: Workspace, complain: Callable[[str], None]) -> None:
-        """Print ANSWER of WORKSPACE; what is not a result, COMPLAIN is told."""
-        form = self.form
+    def print(self, seen: Seen, complain: Callable[[str], None]) -> None:
+        """Print the answer that is SEEN; what is not a result, COMPLAIN is told."""
+        form, answer = self.form, seen.answer
         if self.batch or form == "--json":
-            gist = None if self.batch else workspace.gist(answer)
+            gist = None if self.batch else seen.gist()
             print(machine.as_json(answer, gist, self.max_tokens), flush=True)
         elif form == "--jsonl":
             print("\n".join(machine.as_jsonl(answer, self.max_tokens)))
@@ -116,16 +115,16 @@ class Form:
         elif self.max_tokens is not None:
             _write(page.blocks(answer, self.max_tokens))
         elif form == "--vimgrep" or not sys.stdout.isatty():
-            self._print_lines(answer, workspace)
+            self._print_lines(seen)
         else:
-            self._print_page(answer, workspace)
+            self._print_page(seen)
 
     @property
     def _raw(self) -> bool:
         """Whether names may be printed as they are: never on a terminal, which they could steer."""
         return self.null and not sys.stdout.isatty()
 
-    def _print_lines(self, answer: Answer, workspace: Workspace) -> None:
+    def _print_lines(self, seen: Seen) -> None:
         lines = Lines(
             before=self.before or 0,
             after=self.after or 0,
@@ -133,16 +132,16 @@ class Form:
             null=self._raw,
             color=console(self.color).color_system is not None,
         )
-        _write(lines.of(answer.hits, answer.query, workspace.lines))
+        _write(lines.of(seen.answer.hits, seen.answer.query, seen.lines))
 
-    def _print_page(self, answer: Answer, workspace: Workspace) -> None:
+    def _print_page(self, seen: Seen) -> None:
         context = None if self.before is None and self.after is None else (self.before or 0, self.after or 0)
-        shown = page.Page(console(self.color), workspace.root, Links(self.links), context)
-        shown.print(answer, workspace.gist(answer))
+        shown = page.Page(console(self.color), seen.root, Links(self.links), context)
+        shown.print(seen.answer, seen.gist())
         sys.stdout.flush()
         errors = console(self.color, stderr=True)
-        errors.print(page.footer(answer), style="dim")
-        if answer.indexed < 1:
+        errors.print(page.footer(seen.answer), style="dim")
+        if seen.answer.indexed < 1:
             errors.print("ask again for more", style="dim")
 
 

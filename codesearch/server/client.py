@@ -18,6 +18,7 @@ import socket
 import sys
 from typing import Any, Final
 
+from codesearch import nearest
 from codesearch.server import protocol
 from codesearch.server.protocol import Place, ProtocolError
 
@@ -46,8 +47,11 @@ class Client:
             return
         home = os.environ.get("CODESEARCH_HOME", "")
         try:
-            self.root = os.path.realpath(_value(argv, "--root") or ".")
+            typed = _value(argv, "--root")
             index_dir = _value(argv, "--index-dir")
+            self.root = os.path.realpath(typed or ".")
+            if not typed and not index_dir:
+                self.root = nearest.indexed(self.root, home)
             self.index_dir = os.path.abspath(index_dir) if index_dir else ""
         except OSError:  # one stands in a folder that is gone
             return

@@ -6,6 +6,7 @@ when a request came may have looked at a file before it was saved; so the reques
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from codesearch import registry
 from codesearch.events import Done, Event, Planned
 
 if TYPE_CHECKING:
-    from codesearch.workspace import Workspace
+    from codesearch.server.warm import Warm
 
 Tell = Callable[[Event], None]
 Check = Callable[[], None]
@@ -25,6 +26,11 @@ _POLL: Final = 0.05
 """Seconds between two looks at whether a request was cancelled."""
 _FAREWELL: Final = 10.0
 """Seconds for a run to complete the step that it is at."""
+
+
+_SWITCH: Final = 0.001
+"""Seconds after which a thread has to let another run, in a process that answers while it indexes. With Python's own
+5 ms a question waits as long each time that it comes back from numpy, LanceDB or a file: some hundred times."""
 
 
 class CancelledError(Exception):
@@ -49,9 +55,10 @@ class Run:
 class Indexer:
     """Starts runs, and lets requests wait for them."""
 
-    def __init__(self, workspace: Callable[[], Workspace]) -> None:
+    def __init__(self, workspace: Callable[[], Warm]) -> None:
         self.background: Callable[[Event | None], None] = lambda _: None
         """Told what no request listens to: events, and None when the run has ended."""
+        sys.setswitchinterval(_SWITCH)
         self._workspace = workspace
         self._changing = threading.Lock()
         self._number = 0
@@ -136,6 +143,7 @@ class Indexer:
                         run.done = event
                     self._tell(run, event)
             if run.done and (run.done.indexed or run.done.removed):
+                workspace.renew()
                 registry.note(workspace.root, workspace.layout.folder.absolute())
         except Exception as error:  # it is those who wait that tell of it
             run.error = error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,8 @@ _SHOWN: Final = 12
 """Related places that a message names."""
 _LARGEST: Final = 64 << 20
 """Bytes of a message; editors may send a whole file."""
+_LONGEST_LINE: Final = 1024
+"""Bytes of a line of a header."""
 _VERBS: Final = ("ask", "related", "explain", "status", "index", "adapt", "open-at")
 _SLOW: Final = frozenset({"index", "adapt"})
 _KINDS: Final = {
@@ -161,15 +164,15 @@ class Server(LanguageServer):
             stop.set()
             raise
         except Exception as error:
-            said = explained(error).object()
-            raise JsonRpcException(said["message"], said["code"], said["data"]) from error
+            said = explained(error)
+            raise JsonRpcException(said.whole, said.code, said.object()["data"]) from error
 
     async def symbols(self, query: str) -> list[lsp.SymbolInformation]:
         """Return what answers QUERY in all folders, best first."""
         if not query.strip():
             return []
         folders = list(self.folders.values())
-        limit = {"query": query, "limit": _SYMBOLS}
+        limit = {"query": query, "limit": _SYMBOLS, "answer": False}
         asked = (self.verb("ask", {**limit, "root": str(methods.root)}) for methods in folders)
         answers = await asyncio.gather(*asked)
         found = [
@@ -269,10 +272,13 @@ class _Bounded:
         self._source = source
 
     def readline(self) -> bytes:
-        return self._source.readline(_LARGEST)
+        return self._source.readline(_LONGEST_LINE)  # the rest of a longer one comes as lines that say nothing
 
     def read(self, size: int) -> bytes:
-        return self._source.read(size) if size <= _LARGEST else b""
+        if size <= _LARGEST:
+            return self._source.read(size)
+        print(f"codesearch: a message has {size:,} bytes; the conversation ends", file=sys.stderr)
+        return b""
 
 
 def _symbol(root: Path, result: Object) -> lsp.SymbolInformation:

@@ -8,6 +8,9 @@ a repository is data, and says so.
 from __future__ import annotations
 
 import asyncio
+import io
+import os
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +30,7 @@ from codesearch.errors import CodesearchError
 from codesearch.server.indexing import CancelledError
 from codesearch.server.methods import Methods
 from codesearch.server.params import ParamsError
+from codesearch.server.rpc import MOST_BYTES
 from codesearch.types import Answer, Hit, Kind, Span, Stale
 
 _SOON: Final = 1.8
@@ -93,7 +97,8 @@ class Server:
     ) -> str:
         """Find code by what it does: functions, classes and documentation, best first."""
         methods = self._chosen(root)
-        said = await self._called(methods, "ask", {"query": query, "limit": limit, "paths": paths, "globs": globs})
+        asked = {"query": query, "limit": limit, "paths": paths, "globs": globs, "answer": False}
+        said = await self._called(methods, "ask", asked)
         if said is None:
             return _LATER
         answer = _answer(said)
@@ -170,8 +175,44 @@ def serve(folders: Sequence[Methods]) -> None:
     """Serve an agent over standard input and output until it ends."""
     server = Server(folders)
     made = server.make()
+    sys.stdin = _bounded_input()
     server.load()
     try:
         made.run("stdio")
     finally:
         server.close()
+
+
+def _bounded_input() -> io.TextIOWrapper:
+    """Take standard input, for the SDK, which reads lines of any length, and leave nothing in its place."""
+    source = os.fdopen(os.dup(0), "rb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return io.TextIOWrapper(io.BufferedReader(_Bounded(source)), encoding="utf-8", errors="replace")
+
+
+class _Bounded(io.RawIOBase):
+    """Bytes that end with a line that is too long: there is no telling what it asks, nor when it ends."""
+
+    def __init__(self, source: io.RawIOBase) -> None:
+        self._source = source
+        self._length = 0
+        """Of the line so far."""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes; return how many."""
+        if self._length > MOST_BYTES:
+            return 0
+        count = self._source.readinto(buffer) or 0
+        said = bytes(buffer[:count])
+        last = said.rfind(b"\n")
+        self._length = self._length + count if last < 0 else count - last - 1
+        if self._length > MOST_BYTES:
+            print(f"codesearch: a message has more than {MOST_BYTES:,} bytes; the conversation ends", file=sys.stderr)
+            return 0
+        return count

@@ -54,6 +54,7 @@ _FIELDS: Final[Mapping[str, read.Check]] = {
     "kinds": read.kinds,
     "tests": read.flag,
     "minScore": read.share,
+    "answer": read.flag,
 }
 """Of `ask` and `explain`."""
 
@@ -204,7 +205,9 @@ class Methods:
 
     def _ask(self, params: object, tell: Tell, check: Check) -> Object:
         answer, workspace = self._answer(params, tell, check)
-        return shape.answer(answer, workspace.gist(answer))
+        # Who does not show it need not wait for it: it takes about as long as the search.
+        wanted = not isinstance(params, dict) or params.get("answer") is not False
+        return shape.answer(answer, workspace.gist(answer) if wanted else None)
 
     def _explain(self, params: object, tell: Tell, check: Check) -> Object:
         answer, _ = self._answer(params, tell, check)

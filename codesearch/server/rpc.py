@@ -65,6 +65,11 @@ class RpcError(Exception):
         """Return what is sent."""
         return {"code": self.code, "message": str(self), "data": {"kind": self.kind, "advice": self.advice}}
 
+    @property
+    def whole(self) -> str:
+        """The message with the advice behind it, for clients that show one text."""
+        return f"{self}. {self.advice}" if self.advice else str(self)
+
 
 def explained(error: Exception) -> RpcError:
     """Return what is said of ERROR: messages of ours give advice behind their first sentence."""
@@ -72,8 +77,8 @@ def explained(error: Exception) -> RpcError:
         return error
     for kind, code, name in _CODES:
         if isinstance(error, kind):
-            message = str(error) or name
-            return RpcError(code, name, message, message.partition(". ")[2])
+            message, _, advice = (str(error) or name).partition(". ")
+            return RpcError(code, name, message, advice)
     log.error("a request failed", exc_info=error)
     said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return RpcError(INTERNAL, "internal", f"this failed, and should not have: {said}", "Please report it.")

@@ -3,7 +3,7 @@
 Two things happen one at a time: bringing the index up to date, and answering from it. So whoever only asks does not
 wait for another's long refresh for ever: after `PATIENCE` seconds the answer is what the index knows, and says so, as
 if another process were indexing. What is more than a refresh (a first index, another model, a damaged one) is left to
-the client.
+the client; a part of a first index that another process builds answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError
 from codesearch.events import Done, Warned
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from codesearch.events import Event
     from codesearch.gist import Gist
     from codesearch.related import Relation
+    from codesearch.search import Snapshot
     from codesearch.settings import Settings
     from codesearch.types import Answer, Hit
+
+
+_REST: Final = 4.0
+"""How many times as long as opening a part of a first index took, none is opened: questions need the time more."""
 
 
 class DeclinedError(Exception):
@@ -48,6 +53,49 @@ class Warm(Workspace):
 
     locks: Locks
     fresh: Freshness
+    _renewing = False
+    """Whether somebody looks after the part of a first index that is open."""
+    _opening = False
+
+    def snapshot(self) -> Snapshot:
+        """Return the index as it is now; see `Workspace.snapshot`.
+
+        A part of a first index answers until a later one is open, which happens beside the questions: opening takes a
+        second where there is much of it, and there is a later one every other second.
+        """
+        held = self._held
+        if held is None or not (held.part(self.layout) or (self._opening and held.share < 1)):
+            return super().snapshot()
+        if not held.current(self.layout) and not self._renewing:
+            self._renewing = True
+            threading.Thread(target=self._renew_quietly, name="opening", daemon=True).start()
+        return held.snapshot
+
+    def renew(self) -> None:
+        """Open the index as it is now, and all that a question needs of it; then it answers from that."""
+        from codesearch.search import search
+
+        before = self._held
+        if before is not None and before.current(self.layout):
+            return
+        self._opening = True
+        try:
+            opened = self._newest()
+            search(opened.snapshot, "warm up", 1)
+        finally:
+            self._opening = False
+        with self.locks.answering:
+            if self._held is before:
+                self._hold(opened)
+            else:
+                opened.close()
+
+    def _renew_quietly(self) -> None:
+        with suppress(CodesearchError):  # what is wrong is said to whoever asks
+            started = time.monotonic()
+            self.renew()
+            time.sleep(_REST * (time.monotonic() - started))
+        self._renewing = False
 
     def index(self, **options: Any) -> Generator[Event, None, None]:
         """Bring the index up to date; see `Workspace.index`."""
@@ -142,7 +190,9 @@ class Pool:
     @staticmethod
     def _ready(workspace: Warm) -> bool:
         try:
-            return standing(workspace.root, workspace.layout, workspace.bundle)[0] is Stale.FRESH
+            state = standing(workspace.root, workspace.layout, workspace.bundle)[0]
+            # A part of the first index will do: to open it takes a process of its own seconds, for every question.
+            return state is Stale.FRESH or (state is Stale.MISSING and workspace.unfinished() > 0)
         except CodesearchError:
             return False  # what is wrong is for the client to say
 

@@ -349,6 +349,8 @@ class SearchScreen(Screen[None]):
             text = "the index is being built\n\nthe answer comes as soon as it is there"
         elif answer and not answer.enough and not self.asked.nearest and not self.view.subject:
             text = "nothing here seems to answer that"
+            if answer.indexed < 1:
+                text = f"nothing so far seems to answer that\n\n{answer.indexed:.0%} is indexed"
             if answer.hits:
                 text += f"\n\nconfidence {answer.confidence:.2f}\nF8 shows what is nearest"
         if text or said.has_class("on"):

@@ -2,7 +2,8 @@
 
 All that touches the Workspace happens in one thread of its own, so that the interface never waits. Of questions only
 the newest waits: one that was overtaken before its turn is never asked. Between two steps of indexing the questions
-that wait are answered from the index as it was; so nobody waits for a refresh who does not have to.
+that wait are answered from the index as it was, or from what there is of the first one; so nobody waits for a refresh
+who does not have to.
 
 Adapting runs in a process of its own (`training`), because a training in this one would starve the interface.
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from codesearch import registry
 from codesearch.errors import CodesearchError, IndexBusyError, StorageError
-from codesearch.events import Done
+from codesearch.events import Done, Progress
 from codesearch.settings import Settings
 from codesearch.tui import training
 from codesearch.tui.words import Answered, Broken, Indexed, Only, Opened, Question, Refused, Related, Told, Working
@@ -118,8 +119,7 @@ class Session:
         try:
             training.allow_processes()
             with Workspace.open(self.root, self.settings) as workspace:
-                usable = workspace.usable()
-                self._tell(Opened(usable))
+                self._tell(Opened(_answers(workspace)))
                 self._index(workspace)
                 self._warm(workspace)
                 while self._serve(workspace, wait=True):
@@ -157,7 +157,7 @@ class Session:
         only = _filter(question.only)
         answer = workspace.ask(question.text, LIMIT, only=only, min_score=0, refresh=False)
         enough = bool(answer.hits) and answer.confidence >= ENOUGH
-        self._tell(Answered(question, answer.hits, answer.ms, answer.confidence, enough, answer.state))
+        self._tell(Answered(question, answer.hits, answer.ms, answer.confidence, enough, answer.state, answer.indexed))
 
     def _relate(self, workspace: Workspace, number: int, hit: Hit) -> None:
         subject, found = workspace.related(hit.path, hit.span.start_line, refresh=False)
@@ -165,7 +165,7 @@ class Session:
         self._tell(Related(number, replace(subject, score=hit.score, reasons=hit.reasons), groups))
 
     def _index(self, workspace: Workspace, *, rebuild: bool = False) -> None:
-        answers = workspace.usable()
+        answers = _answers(workspace)
         try:
             with closing(workspace.index(rebuild=rebuild, patience=_PATIENCE)) as work:
                 for event in work:
@@ -174,10 +174,11 @@ class Session:
                     self._tell(Working(event))
                     if isinstance(event, Done) and (event.indexed or event.removed):
                         registry.note(workspace.root, workspace.layout.folder.absolute())
+                    answers = answers or isinstance(event, Progress)
                     if answers and not isinstance(event, Done):
                         self._answer_waiting(workspace)
         except (IndexBusyError, StorageError) as error:
-            self._tell(self._facts(workspace, Stale.FILES if workspace.usable() else Stale.MISSING, str(error)))
+            self._tell(self._facts(workspace, Stale.FILES if _answers(workspace) else Stale.MISSING, str(error)))
             return
         self._tell(self._facts(workspace, Stale.FRESH))
 
@@ -194,6 +195,11 @@ class Session:
         totals, languages = snapshot.manifest.totals(), snapshot.manifest.languages()
         counts = tuple((name, chunks) for name, (_, chunks) in languages.items())
         return Indexed(state, totals.files, totals.chunks, counts, snapshot.encoder.adapted, said)
+
+
+def _answers(workspace: Workspace) -> bool:
+    """Tell whether there is anything to answer from: an index, or a part of the first one."""
+    return workspace.usable() or workspace.unfinished() > 0
 
 
 def explain(hit: Hit) -> list[tuple[float, str, str]]:

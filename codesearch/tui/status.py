@@ -50,6 +50,8 @@ class Status:
                 self.busy = True
                 if isinstance(event, events.Planned):
                     self.size = event.bytes
+                if isinstance(event, events.Progress):
+                    self.ready = True  # a part of the first index will do
                 self.index = _indexing(event, self.size) or self.index
             case Indexed(state=state, chunks=chunks):
                 self.busy, self.state, self.chunks = False, state, chunks
@@ -66,6 +68,8 @@ class Status:
         """Take in an answer."""
         count = len(told.hits)
         self.answer = f"{count} in {told.ms:.0f} ms" if told.enough else f"{told.ms:.0f} ms"
+        if told.indexed < 1:
+            self.answer += f" of {told.indexed:.0%}"
         self.sure = told.confidence
 
     def _train(self, event: events.Event) -> None:

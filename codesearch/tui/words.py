@@ -42,6 +42,8 @@ class Answered:
     confidence: float
     enough: bool
     state: Stale
+    indexed: float = 1.0
+    """Share of the files that was searched; less than 1 while the first index is being built."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,17 @@ def test_what_is_wrong_in_the_users_own_file_or_environment_is_an_error(tmp_path
         config.resolve(tmp_path, {}, environ)
 
 
+def test_a_file_where_the_folder_of_the_users_settings_belongs_is_named(
+    tmp_path: Path, codesearch: Command, shop: Path
+) -> None:
+    (tmp_path / "xdg").mkdir()
+    (tmp_path / "xdg/codesearch").touch()
+    done = codesearch("ask", "cart", cwd=shop, XDG_CONFIG_HOME=str(tmp_path / "xdg"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{tmp_path / 'xdg/codesearch'} is a file and no folder. Rename it" in done.stderr
+    assert "TOML" not in done.stderr
+
+
 def test_config_shows_values_that_can_be_put_into_a_file_and_where_they_come_from(
     tmp_path: Path, codesearch: Command
 ) -> None:

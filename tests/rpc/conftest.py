@@ -61,7 +61,7 @@ class Client:
         self.answers: dict[int | str, Object] = {}
         self._number = 0
         # A test that waits in vain fails with this instead of waiting for ever.
-        self._watch = threading.Timer(100, self.process.kill)
+        self._watch = threading.Timer(100 + int(os.environ.get("FUZZ", "0")), self.process.kill)
         self._watch.daemon = True
         self._watch.start()
 

@@ -125,3 +125,10 @@ def quiet(messages: list[Object]) -> list[Object]:
 
 def test_what_editors_read_is_complete() -> None:
     assert {file.stem for file in FOLDER.glob("*.json")} == set(CONVERSATIONS)
+
+
+def test_no_error_says_its_advice_twice() -> None:
+    said = [one["message"] for file in FOLDER.glob("*.json") for one in json.loads(file.read_text())["messages"]]
+    errors = [message["error"] for message in said if "error" in message]
+    advised = [error for error in errors if error["data"]["advice"]]
+    assert advised and all(error["data"]["advice"] not in error["message"] for error in advised)

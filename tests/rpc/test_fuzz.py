@@ -1,8 +1,12 @@
-"""Thousands of messages that nobody in his senses would send: no crash, no hang, no word from outside the root."""
+"""Thousands of messages that nobody in his senses would send: no crash, no hang, no word from outside the root.
+
+FUZZ=10000 python -m pytest tests/rpc/test_fuzz.py sends so many each way; without, what a minute has room for.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import socket
 import struct
@@ -10,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,8 @@ from tests.cli.conftest import write
 from tests.rpc.conftest import Object, Starts, until
 from tests.rpc.sock import Socket
 
+FUZZ = int(os.environ.get("FUZZ", "0"))
+"""Messages each way, or 0 for the few that are sent by default."""
 SECRET = "zanzibar_launch_code"
 METHODS = ["ask", "related", "explain", "status", "index", "adapt", "open-at", "initialize", "nothing", "", "__class__"]
 NAMES = ["query", "limit", "paths", "path", "line", "globs", "types", "kinds", "tests", "minScore", "rebuild", "root"]
@@ -146,7 +153,7 @@ def test_thousands_of_messages_over_a_pipe(trap: Path, start: Starts) -> None:
     thread = threading.Thread(target=listen)
     thread.start()
     dice = random.Random(7)
-    for number in range(2500):
+    for number in range(FUZZ or 2500):
         text = message(dice)
         if b'"shutdown"' in text or b'"exit"' in text:
             continue
@@ -158,7 +165,7 @@ def test_thousands_of_messages_over_a_pipe(trap: Path, start: Starts) -> None:
             client.into.write(b"Content-Length: %d\r\n\r\n" % (MOST_BYTES + 1) + b" " * (MOST_BYTES + 1))
     client.into.flush()
     client.send("open-at", {"path": "shop/cart.py"}, "last")
-    thread.join(60)
+    thread.join(60 + FUZZ)
     assert not thread.is_alive() and client.process.poll() is None
     check(iter(answers))
     assert any("4,194,305 bytes" in one.get("error", {}).get("message", "") for one in answers)
@@ -173,7 +180,7 @@ def test_hundreds_of_messages_to_the_language_server(trap: Path, start: Starts) 
     client.result("initialize", capabilities={}, rootUri=trap.as_uri(), processId=None)
     client.send("initialized", {})
     dice = random.Random(3)
-    for number in range(400):
+    for number in range(FUZZ or 400):
         text = message(dice)
         for verb in ("ask", "related", "explain", "status", "index", "open-at"):
             text = text.replace(f'"{verb}"'.encode(), f'"codesearch/{verb}"'.encode())
@@ -189,6 +196,90 @@ def test_hundreds_of_messages_to_the_language_server(trap: Path, start: Starts) 
     assert "1234" not in said and "etc/passwd" not in said
     client.into.close()
     assert client.process.wait(20) == 0
+
+
+def test_hundreds_of_messages_to_the_server_of_agents(trap: Path, surroundings: dict[str, str]) -> None:
+    agent = Agent(trap, surroundings)
+    dice = random.Random(5)
+    for number in range(FUZZ or 400):
+        text = message(dice).replace(b"\n", b" ")
+        kind = dice.random()
+        if kind < 0.5:
+            arguments = {dice.choice((*NAMES, "max_tokens")): value(dice) for _ in range(dice.randrange(4))}
+            params = {"name": dice.choice(("search", "related", "", "eval")), "arguments": arguments}
+            said = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+            text = json.dumps(said).encode()
+        agent.into.write(text + b"\n")
+        agent.into.flush()
+        if number % 50 == 49:
+            agent.search("cart", f"so far {number}")
+    while "shop/cart.py:" not in (found := agent.search("cart", "last")):
+        assert "Ask again" in found, found
+    assert agent.process.poll() is None
+    answers = json.dumps([one["result"] for one in agent.said if "result" in one])
+    assert not any(word in answers for word in ("1234", f"def {SECRET}", "root:x", "/etc/passwd:"))
+    assert agent.end() == (0, b"")
+
+
+@pytest.mark.parametrize("speaks", ["mcp", "lsp"])
+def test_what_is_too_long_ends_the_conversation_and_not_the_memory(
+    speaks: str, trap: Path, surroundings: dict[str, str]
+) -> None:
+    agent = Agent(trap, surroundings, speaks)
+    with suppress(BrokenPipeError):  # it has seen enough
+        if speaks == "lsp":
+            agent.into.write(b"x" * 5_000_000 + b"\r\nContent-Length: 99999999999\r\n\r\n")
+        for _ in range(1000 if speaks == "mcp" else 1):
+            agent.into.write(b"[" * (1 << 20))
+        agent.into.flush()
+    code, said = agent.end()
+    assert code == 0 and b"the conversation ends" in said and b"Traceback" not in said
+    assert agent.peak < 1_000_000
+
+
+class Agent:
+    """A process that is spoken to as no client would: what it says is kept as it comes."""
+
+    def __init__(self, root: Path, surroundings: dict[str, str], speaks: str = "mcp") -> None:
+        command = [sys.executable, "-P", "-m", "codesearch.cli", speaks, "--root", str(root)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, env=surroundings, cwd="/", stdin=pipe, stdout=pipe, stderr=pipe)
+        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self.into, self._out, self._errors = self.process.stdin, self.process.stdout, self.process.stderr
+        self.said: list[Object] = []
+        self.peak = 0
+        """Kilobytes that it had at most, when it has ended."""
+        if speaks == "mcp":
+            hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+            self._request("initialize", hello, "hello")
+            self.into.write(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
+            self.into.flush()
+
+    def _request(self, method: str, params: Object, id_: str) -> Object:
+        self.into.write(json.dumps({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}).encode() + b"\n")
+        self.into.flush()
+        while True:
+            said: Object = json.loads(self._out.readline())
+            self.said.append(said)
+            if said.get("id") == id_ and "method" not in said:
+                return said
+
+    def search(self, query: str, id_: str) -> str:
+        said = self._request("tools/call", {"name": "search", "arguments": {"query": query}}, id_)
+        text: str = said["result"]["content"][0]["text"]
+        return text
+
+    def end(self) -> tuple[int, bytes]:
+        """Close the pipe; return the exit code and what was complained of."""
+        with suppress(BrokenPipeError):
+            self.into.close()
+        self._out.close()
+        errors = self._errors.read()
+        self._errors.close()
+        _, status, used = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.peak = used.ru_maxrss
+        return self.process.returncode, errors
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +308,7 @@ def test_thousands_of_messages_over_the_socket(served: Socket) -> None:
 
     def client(seed: int) -> None:
         dice = random.Random(seed)
-        for _ in range(250):
+        for _ in range(FUZZ // 8 or 250):
             try:
                 kind = dice.random()
                 if kind < 0.6:
@@ -243,7 +334,7 @@ def test_thousands_of_messages_over_the_socket(served: Socket) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(60 + FUZZ)
     assert not any(thread.is_alive() for thread in threads) and not wrong, wrong[:3]
     check(iter(heard))
     assert served.request("ask", {"query": "cart"})["result"]["results"]

@@ -100,6 +100,14 @@ def test_standard_input_and_output(shop: Path, cold: dict[str, Any], start: Star
     assert client.end() == 0
 
 
+def test_without_the_answer_the_results_are_the_same(shop: Path, cold: dict[str, Any], start: Starts) -> None:
+    client = start(shop)
+    for question in ("retry a failed call", "Cart.total"):
+        expected = still(cold[question])
+        assert expected.pop("answer")
+        assert still(client.result("ask", query=question, answer=False)) == expected
+
+
 def test_the_socket(cold: dict[str, Any], served: Socket) -> None:
     for question in questions():
         assert still(served.request("ask", {"query": question})["result"]) == still(cold[question])

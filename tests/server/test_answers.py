@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -123,3 +124,13 @@ def test_a_reader_who_has_seen_enough_is_fine(served: Server, script: str, surro
     )
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_below_the_root_the_same_server_answers_with_paths_as_seen_from_there(served: Server) -> None:
+    answered = served.answered()
+    done = served.ask("cart", "--json", "--root", ".")
+    inside = served._command("ask", "cart", "--json", cwd=served.root / "shop")
+    assert served.answered() == answered + 2
+    paths = [one["path"] for one in json.loads(done.stdout)["results"]]
+    seen = [one["path"] for one in json.loads(inside.stdout)["results"]]
+    assert seen == [path.removeprefix("shop/") for path in paths if path.startswith("shop/")]

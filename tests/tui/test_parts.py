@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from codesearch import index, prepare
+from codesearch.events import Progress
 from codesearch.settings import Settings
 from codesearch.tui import history
 from codesearch.tui.editor import chosen, command, listing, run
 from codesearch.tui.history import History
 from codesearch.tui.session import Session, explain
-from codesearch.tui.status import sparkline
-from codesearch.tui.words import Answered, Broken, Indexed, Only, Question, Told
-from codesearch.types import Kind
+from codesearch.tui.status import Status, sparkline
+from codesearch.tui.words import Answered, Broken, Indexed, Only, Question, Told, Working
+from codesearch.types import Kind, Stale
+from tests.cli.conftest import write
 
 PLACES = [(Path("/p/a b.py"), 10), (Path("/p/-c.rs"), 20)]
 
@@ -142,6 +145,39 @@ def test_a_session_answers_with_plain_values_and_says_why_a_score_is_one(indexed
     assert {hit.kind for hit in answer.hits} == {Kind.FUNCTION} and answer.hits[0].path == "shop/retry.py"
     assert sum(worth for worth, _, _ in explain(answer.hits[0])) == pytest.approx(answer.hits[0].score)
     assert all(why for _, _, why in explain(answer.hits[0]))
+
+
+def test_while_the_first_index_is_built_what_there_is_of_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_COMMIT", 30)  # many parts of few files
+    monkeypatch.setattr(prepare, "_BATCH_FILES", 2)
+    body = "def moor_{0}_{1}(ship):\n    return ship + {1}\n\n\n"
+    root = write(tmp_path / "many", {f"m{n}.py": "".join(body.format(n, k) for k in range(12)) for n in range(24)})
+    status = Status()
+    ready: list[bool] = []
+
+    class Asking(Ear):
+        def __call__(self, told: Told) -> None:
+            status.hear(told)
+            super().__call__(told)
+            if isinstance(told, Working) and isinstance(told.event, Progress) and not ready:
+                ready.append(status.ready)
+                session.ask(Question(1, "moor_0_3"))
+
+    ear = Asking()
+    session = Session(root, Settings(), ear)
+    session.start()
+    answer = ear.wait(Answered)
+    assert isinstance(answer, Answered) and 0 < answer.indexed < 1 and answer.state is Stale.FILES
+    assert answer.hits[0].symbol == "moor_0_3" and ready == [True]
+    ear.wait(Indexed)
+    session.ask(Question(2, "moor_23_3"))
+    whole = ear.wait(Answered, 2)
+    session.close()
+    assert isinstance(whole, Answered) and whole.indexed == 1 and whole.hits[0].symbol == "moor_23_3"
+    kinds = [type(told) for told in ear.told]
+    assert kinds.index(Answered) < kinds.index(Indexed)
 
 
 def test_what_ends_a_session_is_told(tmp_path: Path) -> None:

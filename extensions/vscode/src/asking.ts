@@ -20,7 +20,7 @@ export interface Asked {
 export function askParams(query: string): AskParams {
   const settings = vscode.workspace.getConfiguration("codesearch");
   const tests = settings.get<string>("tests", "default");
-  return { query, limit: settings.get("limit", 30), ...(tests === "default" ? {} : { tests: tests === "yes" }) };
+  return { query, limit: settings.get("limit", 30), answer: false, ...(tests === "default" ? {} : { tests: tests === "yes" }) };
 }
 
 export async function ask(folders: Folders, query: string, signal?: AbortSignal): Promise<Asked> {

@@ -23,8 +23,7 @@ export async function complain(error: Error, folders: Folders): Promise<void> {
     if (choice === "Set the Path") void vscode.commands.executeCommand("workbench.action.openSettings", "codesearch.command");
     return;
   }
-  // Some messages end with it already.
-  const advice = error instanceof RefusedError && !error.message.includes(error.advice) ? `. ${error.advice}` : "";
+  const advice = error instanceof RefusedError && error.advice ? `. ${error.advice}` : "";
   const choice = await vscode.window.showErrorMessage(`codesearch: ${message(error.message + advice)}`, "Restart", "Show the Log");
   if (choice === "Restart") void vscode.commands.executeCommand("codesearch.restart");
   if (choice === "Show the Log") void vscode.commands.executeCommand("codesearch.log");

@@ -42,6 +42,7 @@ export interface AskParams {
   query: string;
   limit?: number;
   tests?: boolean;
+  answer?: boolean;
 }
 
 export type Relation = "test" | "documentation" | "caller" | "similar";

@@ -15,12 +15,8 @@ M.setup = config.set
 
 local function complain(failed)
   if failed.kind ~= "cancelled" then
-    local message, advice = failed.message, failed.advice or ""
-    -- Some messages end with it already.
-    if not message:find(advice, 1, true) then
-      message = message .. ". " .. advice
-    end
-    backend.say(message, vim.log.levels.ERROR)
+    local advice = failed.advice or ""
+    backend.say(failed.message .. (advice == "" and "" or ". " .. advice), vim.log.levels.ERROR)
   end
 end
 
@@ -37,7 +33,7 @@ local function request(root, method, params, done, progress)
 end
 
 function M.ask_params(question)
-  return { query = question, limit = config.values.limit, tests = config.values.tests }
+  return { query = question, limit = config.values.limit, tests = config.values.tests, answer = false }
 end
 
 local function show(root, results, title, quickfix)

@@ -1,0 +1,60 @@
+"""Below an indexed folder its index answers, narrowed to where one stands, with paths as seen from there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command, write
+
+
+def asked(codesearch: Command, folder: Path, *arguments: str, **environment: str) -> list[str]:
+    done = codesearch("ask", *arguments, "--json", "--min-score", "0", cwd=folder, **environment)
+    assert done.returncode == 0, done.stderr
+    return [one["path"] for one in json.loads(done.stdout)["results"]]
+
+
+@pytest.mark.parametrize("home", ["", "elsewhere"])
+def test_the_index_above_answers_for_the_part_one_stands_in(
+    home: str, shop: Path, tmp_path: Path, codesearch: Command
+) -> None:
+    given = {"CODESEARCH_HOME": str(tmp_path / home)} if home else {}
+    (shop / "shop/new").mkdir()
+    assert codesearch("index", "--no-train", cwd=shop, **given).returncode == 0
+    assert {path.partition("/")[0] for path in asked(codesearch, shop, "cart", **given)} == {"README.md", "shop", "web"}
+    assert set(asked(codesearch, shop / "shop", "cart", **given)) == {"cart.py", "retry.py"}
+    assert asked(codesearch, shop / "shop", "cart of the shop", "../web", **given) == ["../web/query.go"]
+    (shop / "shop/new/anchor.py").write_text("def weigh_anchor():\n    return 1\n")
+    assert asked(codesearch, shop / "shop/new", "weigh anchor", **given) == ["anchor.py"]
+    said = json.loads(codesearch("status", "--json", cwd=shop / "shop", **given).stdout)
+    assert said["root"] == str(shop.resolve())
+    assert not list(shop.glob("*/**/.codesearch"))
+
+
+def test_lines_and_what_is_related_are_found_by_what_reads_them(shop: Path, codesearch: Command) -> None:
+    assert codesearch("index", "--no-train", cwd=shop).returncode == 0
+    done = codesearch("ask", "sum the prices of all items", "-n", "1", "-A", "1", cwd=shop / "shop")
+    assert done.stdout.startswith("cart.py:") and len(done.stdout.splitlines()) == 2
+    said = json.loads(codesearch("related", "cart.py:11", "--json", cwd=shop / "shop").stdout)
+    assert said["path"] == "cart.py"
+    assert all((shop / "shop" / one["path"]).is_file() for one in said["related"])
+
+
+def test_what_is_a_repository_of_its_own_or_left_out_or_named_has_its_own_index(
+    shop: Path, codesearch: Command
+) -> None:
+    write(shop / "ignored", {"plan.py": "def plan():\n    return 1\n"})
+    (shop / ".ignore").write_text("/ignored/\n")
+    nested = write(shop / "nested", {"inner.py": "def inner():\n    return 1\n"})
+    subprocess.run(["git", "init", "-q", nested], check=True)
+    assert codesearch("index", "--no-train", cwd=shop).returncode == 0
+    for folder, expected in (("ignored", "plan.py"), ("nested", "inner.py")):
+        assert asked(codesearch, shop / folder, expected.removesuffix(".py")) == [expected]
+        assert (shop / folder / ".codesearch").is_dir()
+    assert set(asked(codesearch, shop, "parse the query", "--root", "web")) == {"query.go"}
+    assert (shop / "web/.codesearch").is_dir()
+    # From now on that is the nearest.
+    assert json.loads(codesearch("status", "--json", cwd=shop / "web").stdout)["root"] == str((shop / "web").resolve())
