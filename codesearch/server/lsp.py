@@ -27,7 +27,7 @@ from codesearch.errors import CodesearchError, UsageError
 from codesearch.server.indexing import CancelledError
 from codesearch.server.lsp_progress import Shown
 from codesearch.server.methods import PROTOCOL_VERSION, Methods
-from codesearch.server.params import ParamsError
+from codesearch.server.params import ParamsError, text
 from codesearch.server.reporting import Reporter
 from codesearch.server.rpc import explained
 from codesearch.server.stdio import take_streams
@@ -125,8 +125,7 @@ class Server(LanguageServer):
             raise UsageError("no folder is open. Open one, or start `codesearch lsp --root FOLDER`.")
         named = params.pop("root", None)
         if named is not None:
-            known = isinstance(named, str) and "\0" not in named
-            found = self.folders.get(Path(named).resolve()) if known else None
+            found = self.folders.get(Path(named).resolve()) if "\0" not in text("root", named) else None
             if found is None:
                 raise ParamsError(f"root is none of the open folders: {', '.join(map(str, self.folders))}")
             return found
@@ -256,7 +255,10 @@ def _offer(server: Server, name: str) -> None:
 
 def serve(open_root: Callable[[Path], Methods], root: Path | None) -> None:
     """Serve an editor over standard input and output until it ends."""
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)  # a traceback for every request that is refused
+    # A traceback for each request that is refused, cancelled twice or has another's id: a client that does not read
+    # standard error would soon be waited for.
+    for name in ("pygls", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     source, sink = take_streams()
     server = make(open_root, root)
     try:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from codesearch import nearest
+from codesearch.workspace import Workspace
 from tests.cli.conftest import Command, write
 
 
@@ -17,21 +19,30 @@ def asked(codesearch: Command, folder: Path, *arguments: str, **environment: str
     return [one["path"] for one in json.loads(done.stdout)["results"]]
 
 
-@pytest.mark.parametrize("home", ["", "elsewhere"])
-def test_the_index_above_answers_for_the_part_one_stands_in(
-    home: str, shop: Path, tmp_path: Path, codesearch: Command
-) -> None:
-    given = {"CODESEARCH_HOME": str(tmp_path / home)} if home else {}
+def test_the_index_above_answers_for_the_part_one_stands_in(shop: Path, codesearch: Command) -> None:
     (shop / "shop/new").mkdir()
-    assert codesearch("index", "--no-train", cwd=shop, **given).returncode == 0
-    assert {path.partition("/")[0] for path in asked(codesearch, shop, "cart", **given)} == {"README.md", "shop", "web"}
-    assert set(asked(codesearch, shop / "shop", "cart", **given)) == {"cart.py", "retry.py"}
-    assert asked(codesearch, shop / "shop", "cart of the shop", "../web", **given) == ["../web/query.go"]
+    assert codesearch("index", "--no-train", cwd=shop).returncode == 0
+    assert {path.partition("/")[0] for path in asked(codesearch, shop, "cart")} == {"README.md", "shop", "web"}
+    assert set(asked(codesearch, shop / "shop", "cart")) == {"cart.py", "retry.py"}
+    assert asked(codesearch, shop / "shop", "cart of the shop", "../web") == ["../web/query.go"]
     (shop / "shop/new/anchor.py").write_text("def weigh_anchor():\n    return 1\n")
-    assert asked(codesearch, shop / "shop/new", "weigh anchor", **given) == ["anchor.py"]
-    said = json.loads(codesearch("status", "--json", cwd=shop / "shop", **given).stdout)
+    assert asked(codesearch, shop / "shop/new", "weigh anchor") == ["anchor.py"]
+    said = json.loads(codesearch("status", "--json", cwd=shop / "shop").stdout)
     assert said["root"] == str(shop.resolve())
     assert not list(shop.glob("*/**/.codesearch"))
+
+
+def test_an_index_that_is_kept_elsewhere_is_found_too(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "elsewhere"
+    monkeypatch.setenv("CODESEARCH_HOME", str(home))
+    with Workspace.open(shop) as workspace:
+        for _ in workspace.index():
+            pass
+    inside = str((shop / "shop").resolve())
+    assert nearest.indexed(inside, str(home)) == str(shop.resolve())
+    assert nearest.indexed(inside) == inside
 
 
 def test_lines_and_what_is_related_are_found_by_what_reads_them(shop: Path, codesearch: Command) -> None:

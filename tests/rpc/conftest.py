@@ -93,7 +93,7 @@ class Client:
             if "method" in said:
                 self.told.append(said)
             else:
-                answered = said["id"]
+                answered = said.get("id")  # pygls leaves out one that is null
                 self.answers[answered if isinstance(answered, (int, str)) else json.dumps(answered)] = said
         return self.answers.pop(id_)
 

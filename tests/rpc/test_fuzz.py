@@ -195,7 +195,7 @@ def test_hundreds_of_messages_to_the_language_server(trap: Path, start: Starts) 
     said = json.dumps([answer for answer in client.answers.values() if "result" in answer])
     assert "1234" not in said and "etc/passwd" not in said
     client.into.close()
-    assert client.process.wait(20) == 0
+    assert client.process.wait(20) == 0 and client.errors.read() == b""
 
 
 def test_hundreds_of_messages_to_the_server_of_agents(trap: Path, surroundings: dict[str, str]) -> None:
