@@ -48,9 +48,6 @@ def _unchanged(decorated: Any) -> Any:
     return decorated
 
 
-_NEW: Final = _StandIn("")
-
-
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds a stand-in for every module that is left out."""
 
@@ -59,7 +56,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> ModuleSpec | None:
         """Return the stand-in's specification, or None for a module of anything else."""
         top = fullname.partition(".")[0]
-        if top not in _LEFT_OUT or not isinstance(sys.modules.get(top, _NEW), _StandIn):
+        if top not in _LEFT_OUT or not isinstance(sys.modules.get(top), _StandIn | None):
             return None
         return ModuleSpec(fullname, self, is_package=True)
 
