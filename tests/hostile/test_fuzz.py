@@ -84,7 +84,7 @@ def test_files_that_change_while_they_are_indexed_break_nothing(tmp_path: Path) 
     def change(seed: int) -> None:
         dice = random.Random(seed)
         while not over.is_set():
-            place = root / f"moving{dice.randrange(20)}.py"
+            place = root / f"moving{seed}_{dice.randrange(10)}.py"
             try:
                 if place.is_dir() and not place.is_symlink():
                     place.rmdir()
