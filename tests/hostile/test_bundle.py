@@ -22,7 +22,7 @@ from codesearch.workspace import Workspace
 from tests.cli.conftest import Command, codesearch, script, surroundings, write  # noqa: F401
 from tests.hostile.watch import nothing_opened
 
-ROUNDS = int(os.environ.get("HOSTILE_ROUNDS", "25"))
+ROUNDS = int(os.environ.get("HOSTILE_ROUNDS", "12"))
 """Mutations of each file of a bundle that are tried."""
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
-def tests(file: str) -> set[str]:
+def defined(file: str) -> set[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
@@ -24,7 +24,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
         named = NAMED.findall(row)
         assert named and row.count("::") == len(named), row
         for file, name in named:
-            assert name in tests(file), f"{file}::{name}"
+            assert name in defined(file), f"{file}::{name}"
 
 
 def test_every_nasty_file_of_tests_is_named() -> None:
