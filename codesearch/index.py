@@ -201,6 +201,8 @@ def update(
             plan = yield from _compare(root, settings, known, paths)
             # Dates that can not be noted change nothing: those of a copy that may only be read are others for ever.
             if not plan.work or not (generations.writable(layout) or _changed(plan, known, settings)):
+                if paths is None and not manifest.totals().files:
+                    raise _nothing(root)
                 yield Planned(0, 0, plan.unchanged, 0)
                 yield _done(manifest, plan, None, started)
                 return
@@ -217,7 +219,7 @@ def update(
         manifest = stack.enter_context(Manifest(generation.manifest))
         if before != _version(generation, manifest):
             plan = yield from _compare(root, settings, manifest.files(), paths if in_place else None)
-        if not plan.tasks and not plan.unchanged and paths is None:
+        if not in_place and not plan.tasks and not plan.unchanged:
             raise _nothing(root)
         yield Planned(len(plan.tasks), len(plan.removed), plan.unchanged, plan.size)
         manifest.record(**_identity(root))  # known again when it is moved once more
@@ -241,7 +243,7 @@ def update(
         if writer.dirty:
             writer.commit()
             yield writer.progress
-        if not in_place and not manifest.totals().files:
+        if (not in_place or paths is None) and not manifest.totals().files:
             raise _nothing(root)
         if not in_place or writer.worn:
             yield Compacting()

@@ -180,6 +180,20 @@ def test_a_folder_with_nothing_to_index_is_an_error_that_changes_nothing(tmp_pat
     assert Workspace.open(root).state() is Stale.MISSING
 
 
+def test_an_index_of_which_all_files_went_is_as_empty_as_a_new_one(workspace: Workspace, root: Path) -> None:
+    index(workspace)
+    for file in root.rglob("*.*"):
+        if file.is_file() and ".codesearch" not in file.parts:
+            file.unlink()
+    write(root, "picture.py", "\0" * 100)
+    for _ in range(2):
+        with pytest.raises(RootError, match="nothing to index"):
+            index(workspace)
+        assert not workspace.ask("retry_with_backoff", refresh=False).hits
+    write(root, "again.py", "def again():\n    pass\n")
+    assert workspace.ask("again").hits[0].path == "again.py"
+
+
 def test_status_and_inspect_say_what_is_there(workspace: Workspace, root: Path) -> None:
     before = workspace.status()
     assert (before.state, before.chunks) == (Stale.MISSING, 0)
