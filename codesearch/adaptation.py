@@ -81,7 +81,8 @@ def files(layout: Layout) -> tuple[str, ...]:
 def due(layout: Layout, base: Bundle) -> str | None:
     """Return why there should be no training now, or None if there should; empty for what need not be said.
 
-    It is due where there was none from BASE, and where a good part of the files has changed since.
+    It is due where there was none from BASE, where what it gave is lost, and where a good part of the files has changed
+    since.
     """
     generation = generations.current(layout)
     if generation is None:
@@ -92,6 +93,8 @@ def due(layout: Layout, base: Bundle) -> str | None:
         return f"{chunks:,} chunks are too few to adapt the retriever to; the one that ships answers"
     before = last(layout)
     if before is None or before.base != base.fingerprint:
+        return None
+    if before.accepted and model(layout, base) is None:
         return None
     now, then = files(layout), before.seen
     same = len({*now} & {*then}) / max(len(now), len(then), 1)
@@ -116,15 +119,26 @@ def last(layout: Layout) -> Adaptation | None:
 
 
 def model(layout: Layout, base: Bundle) -> Bundle | None:
-    """Return the bundle that was accepted and grew from BASE, or None; a damaged one is none, and grows again."""
+    """Return the bundle that was accepted and grew from BASE, or None; a damaged one is none, and grows again.
+
+    Where its folder is damaged, the copy counts that the generation has which was built with it.
+    """
     said = last(layout)
     if said is None or not said.accepted or said.base != base.fingerprint:
         return None
-    try:
-        found = bundle.load(_folder(layout, said.fingerprint))
-    except BundleError:
-        return None
-    return found if found.fingerprint == said.fingerprint else None
+    for folder in _copies(layout, said.fingerprint):
+        with suppress(BundleError):
+            found = bundle.load(folder)
+            if found.fingerprint == said.fingerprint:
+                return found
+    return None
+
+
+def _copies(layout: Layout, fingerprint: str) -> Iterator[Path]:
+    with suppress(BundleError):
+        yield _folder(layout, fingerprint)
+    if answering := generations.current(layout):
+        yield answering.model
 
 
 @contextmanager
@@ -141,21 +155,13 @@ def working(layout: Layout) -> Iterator[Path]:
     import tempfile  # 10 ms, and readers do without
 
     for left in layout.folder.glob(f"{_WORK}*"):
-        _remove(left)
+        generations.remove(left)
     with generations.explained(layout.folder):
         folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=layout.folder))
     try:
         yield folder
     finally:
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove FOLDER as far as that is possible; what a stranger's link leads to stays."""
-    with suppress(OSError):
-        if folder.is_symlink() or not folder.is_dir():
-            folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+        generations.remove(folder)
 
 
 def keep(layout: Layout, said: Adaptation, made: Path | None) -> None:

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from codesearch.errors import IndexBusyError, IndexFormatError, StorageError, UsageError
+from codesearch.errors import IndexBusyError, IndexDamagedError, IndexFormatError, StorageError, UsageError
 from codesearch.paths import Generation, Layout
 from codesearch.seal import SEAL, seal, sealed
 
@@ -37,13 +37,16 @@ except ImportError:  # Windows, where an open file can not be removed anyway
 
 Seen = TypeVar("Seen")
 
+UNFINISHED: Final = ".tmp"
+"""How the name of a file begins that LanceDB is writing."""
+
 _NAME: Final = re.compile(r"gen-([1-9][0-9]{0,9})")
 _IGNORE: Final = ".gitignore"
 _DOOMED: Final = "old-"
 """Prefix of a generation that is being removed; a removal that was cut short is finished by the next."""
 _OURS: Final = re.compile(
-    r"CURRENT(\.new)?|(old-)?gen-\d+|adaptation\.json(\.\w+)?|model-\w+|work-.*|training|lock|log|\.gitignore"
-    rf"|{SEAL}(\.\w+)?"
+    r"CURRENT(\.new)?|(old-)?gen-\d+|adaptation\.(json|new)|model-\w+(\.partial)?|work-.*|training|lock|log"
+    rf"|\.gitignore|{SEAL}(\.\w+)?"
 )
 """Names of what `paths` describes."""
 _BLANK: Final = re.compile(rf"\.gitignore|{SEAL}(\.\w+)?")
@@ -51,20 +54,22 @@ _BLANK: Final = re.compile(rf"\.gitignore|{SEAL}(\.\w+)?")
 _TRIES: Final = 10
 """Switches that may happen while one reader opens; each takes an index run, so that even two are unheard of."""
 
-_STORAGE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+_DAMAGE_ERRNOS: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+"""Something is not there, or is something else; whatever else the system refuses says nothing about the index."""
 _STORAGE_WORDS: Final = re.compile(
     "no space left|disk is full|disk quota|quota exceeded|read-?only|permission denied|access is denied"
-    "|file too large|unable to open database|disk i/o error",
+    "|file too large|unable to open database|i/o error|input/output error|too many open files|cannot allocate memory"
+    "|can't start new thread",
     re.IGNORECASE,
 )
-"""How SQLite and LanceDB, which pass no errno on, say that the disk is the matter."""
+"""How SQLite and LanceDB, which pass no errno on, say that the disk or the system is the matter."""
 _LANCE_NOISE: Final = re.compile(r"^lance error: |LanceError\(\w+\): |, \S+\.rs:\d+:\d+")
 """What LanceDB says to its own developers."""
 
 
 @contextmanager
 def explained(folder: Path, damage: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what the operating system, SQLite and LanceDB raise about FOLDER into StorageError or IndexFormatError.
+    """Turn what the operating system, SQLite and LanceDB raise about FOLDER into StorageError or IndexDamagedError.
 
     DAMAGE names the exceptions, beyond SQLite's, that mean a damaged index unless they speak of the disk.
     """
@@ -72,17 +77,16 @@ def explained(folder: Path, damage: tuple[type[Exception], ...] = ()) -> Iterato
         yield
     except (OSError, sqlite3.Error, *damage) as error:  # type: ignore[misc]
         said = str(error) or type(error).__name__
-        if (isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS) or _STORAGE_WORDS.search(said):
+        refused = isinstance(error, OSError) and error.errno and error.errno not in _DAMAGE_ERRNOS
+        if refused or _STORAGE_WORDS.search(said):
             raise StorageError(
-                f"the index in {folder} can not be read or written: {_first_line(said)}. Free some disk space or give "
-                "yourself permission, then run the same command again; nothing that was indexed is lost."
+                f"the index in {folder} can not be read or written: {_first_line(said)}. Free some disk space, "
+                "give yourself permission or have the disk checked, then run the same command again; nothing that was "
+                "indexed is lost."
             ) from error
         if isinstance(error, sqlite3.OperationalError) and "locked" in said:
             raise IndexBusyError(f"the index in {folder} is being written; try again in a moment.") from error
-        raise IndexFormatError(
-            f"the index in {folder} is damaged: {_first_line(said)}. "
-            "Run `codesearch index --rebuild` to build it again; your files are not touched."
-        ) from error
+        raise IndexDamagedError(folder, _first_line(said)) from error
 
 
 def _first_line(said: str) -> str:
@@ -90,19 +94,14 @@ def _first_line(said: str) -> str:
 
 
 def current(layout: Layout) -> Generation | None:
-    """Return the generation that answers, or None where there is none."""
+    """Return the generation that answers, or None where there is none, or it can not be told which it is."""
     with explained(layout.folder):
         try:
             name = layout.current.read_bytes()[:64].decode("ascii", "replace").strip()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-    if not _NAME.fullmatch(name):
-        raise IndexFormatError(
-            f"{layout.current} is damaged: it names no generation. Run `codesearch index --rebuild` to build the index "
-            "again; your files are not touched."
-        )
     generation = layout.generation(name)
-    return generation if generation.folder.is_dir() else None
+    return generation if _NAME.fullmatch(name) and generation.folder.is_dir() else None
 
 
 def ours(layout: Layout) -> bool:
@@ -149,14 +148,15 @@ def _holds_other_things(layout: Layout) -> bool:
     """Tell whether the folder is none of an index, by the lock that each has; another process may just be making it."""
     return (
         not layout.lock.exists()
-        and any(not _BLANK.fullmatch(entry.name) for entry in layout.folder.iterdir())
+        and not all(_OURS.fullmatch(entry.name) for entry in layout.folder.iterdir())
         and not layout.lock.exists()
     )
 
 
 def _hide(layout: Layout) -> None:
-    with suppress(FileExistsError), (layout.folder / _IGNORE).open("x", encoding="utf-8") as file:
-        file.write("*\n")
+    ignore = layout.folder / _IGNORE
+    if not ignore.exists() or not ignore.stat().st_size:  # whoever began it may have been killed
+        ignore.write_text("*\n", encoding="utf-8")
 
 
 def writable(layout: Layout) -> bool:
@@ -213,6 +213,8 @@ def _alone(layout: Layout, file: Path, patience: float, busy: str) -> Iterator[N
 def create(layout: Layout) -> Generation:
     """Return the next generation, an empty folder with its `held` file."""
     with explained(layout.folder):
+        if current(layout) is None:  # the name of one that is gone must not come to mean the one that is begun
+            remove(layout.current)
         numbers = [int(m[1]) for p in layout.folder.iterdir() if (m := _NAME.fullmatch(p.name))]
         generation = layout.generation(f"gen-{max(numbers, default=0) + 1}")
         generation.folder.mkdir(mode=0o700)
@@ -231,7 +233,7 @@ def half_built(layout: Layout) -> list[Generation]:
 
 def switch(layout: Layout, generation: Generation) -> None:
     """Let GENERATION answer from now on; it is either wholly so or not at all, even through a power cut."""
-    fresh = layout.current.with_suffix(".new")
+    fresh = _next(layout)
     with explained(layout.folder):
         _sync_tree(generation.folder)
         with fresh.open("w", encoding="ascii") as file:
@@ -242,8 +244,60 @@ def switch(layout: Layout, generation: Generation) -> None:
         _sync(layout.folder)
 
 
+def _next(layout: Layout) -> Path:
+    """Return where the name of the generation that takes over is written first."""
+    return layout.current.with_suffix(".new")
+
+
+def contents(generation: Generation) -> dict[str, int]:
+    """Return what GENERATION consists of beside its manifest: the size of each file, by its path in the folder."""
+    found = {generation.held.name: 0}
+    with explained(generation.folder.parent):
+        for part in (generation.store, generation.model):
+            for folder, _, names in os.walk(part):
+                at = os.path.relpath(folder, generation.folder)
+                # What LanceDB has not finished when it is killed is no part of it, and goes.
+                whole = (name for name in names if not name.startswith(UNFINISHED))
+                found |= {f"{at}/{name}": Path(folder, name).stat().st_size for name in whole}
+    return found
+
+
+def lacks(generation: Generation, contents: dict[str, int]) -> bool:
+    """Tell whether any of CONTENTS, as `contents` gives them, is gone from GENERATION, or of another size."""
+    with explained(generation.folder.parent):
+        try:
+            return any(Path(generation.folder, path).stat().st_size != size for path, size in contents.items())
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+
+
+def set_aside(layout: Layout, generation: Generation) -> bool:
+    """Take GENERATION, which turned out to be damaged, out of use, if it answers and nobody writes; tell whether it is.
+
+    Whoever indexes next then builds another.
+    """
+    with suppress(OSError, IndexBusyError, StorageError), writing(layout, 0):
+        if current(layout) == generation:
+            layout.current.unlink()
+            generation.folder.rename(generation.folder.with_name(_DOOMED + generation.folder.name))
+            return True
+    return False
+
+
+def remove(path: Path) -> None:
+    """Remove the file or folder at PATH as far as that is possible; what a stranger's link leads to stays."""
+    with suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def sweep(layout: Layout) -> None:
-    """Remove every generation that does not answer and that no reader holds; what can not go now goes next time."""
+    """Remove every generation that does not answer and that no reader holds; what can not go now goes next time.
+
+    And what a switch that was killed has left.
+    """
+    remove(_next(layout))
     for generation in half_built(layout):
         with _free(generation) as free, suppress(OSError):
             if free:
@@ -390,13 +444,16 @@ def _free(generation: Generation) -> Iterator[bool]:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file or folder to the disk, where the platform can."""
-    with suppress(OSError):
+    """Bring a file or folder to the disk, where the platform can; raise OSError where the disk fails."""
+    try:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def _sync_tree(folder: Path) -> None:

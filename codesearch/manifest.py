@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from codesearch.errors import IndexFormatError
+from codesearch.errors import IndexDamagedError, IndexFormatError
 from codesearch.generations import explained
 
 FORMAT: Final = 2
@@ -123,14 +123,11 @@ def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 def format_of(path: Path) -> int:
     """Return the format, however old, of the index with the manifest at PATH; raise IndexFormatError if newer."""
     folder = path.parent.parent
-    with explained(folder), closing(_connect(path)) as db:
+    with explained(folder, (ValueError, TypeError)), closing(_connect(path)) as db:
         row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         said = json.loads(row[0]) if row else None
     if not isinstance(said, int):
-        raise IndexFormatError(
-            f"the index in {folder} is damaged: it has no format. "
-            "Run `codesearch index --rebuild` to build it again; your files are not touched."
-        )
+        raise IndexDamagedError(folder, "it has no format")
     if said > FORMAT:
         raise IndexFormatError(
             f"the index in {folder} was written by a newer codesearch (format {said}; this one knows {FORMAT}). "
@@ -146,7 +143,7 @@ class Manifest:
         """Open the manifest at PATH, of this FORMAT.
 
         Raises:
-            IndexFormatError: it is damaged.
+            IndexDamagedError: it is damaged.
             StorageError: it can not be opened.
         """
         self._folder = path.parent.parent
@@ -178,13 +175,13 @@ class Manifest:
 
     def get(self, key: str) -> Any:
         """Return what was recorded under KEY, or None."""
-        with explained(self._folder):
+        with explained(self._folder, (ValueError, TypeError)):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+            return json.loads(row[0]) if row else None
 
     def facts(self) -> dict[str, Any]:
         """Return everything recorded: format, rules, model, root, store version, verdict."""
-        with explained(self._folder):
+        with explained(self._folder, (ValueError, TypeError)):
             return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
     def record(self, **facts: Any) -> None:
@@ -233,8 +230,7 @@ class Manifest:
     ) -> None:
         """Make a change true, in one transaction: FILES as they are now, REMOVED gone, COUNTS added, FACTS recorded."""
         with explained(self._folder), self._transaction():
-            self._set("store_version", store_version)
-            for key, value in (facts or {}).items():
+            for key, value in {"store_version": store_version, **(facts or {})}.items():
                 self._set(key, value)
             self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in removed))
             self._db.executemany(

@@ -25,6 +25,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -36,8 +37,8 @@ os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr about every 
 import numpy as np
 import pyarrow as pa
 
-from codesearch.errors import IndexFormatError
-from codesearch.generations import explained
+from codesearch.errors import IndexDamagedError
+from codesearch.generations import UNFINISHED, explained
 from codesearch.lean import lean
 from codesearch.types import Row
 
@@ -57,6 +58,8 @@ _TABLE: Final = "chunks"
 _TERMS_INDEX: Final = "terms_idx"
 _DAMAGE: Final = (RuntimeError, ValueError, pa.ArrowException)
 """What lancedb raises, for want of classes of its own."""
+_PANIC: Final = "RustPanic"
+"""And what it lets out of Rust where bytes that were overwritten lead it astray; the class can not be imported."""
 
 _FRAGMENTS: Final = 48
 """Pieces of the table beyond which it is compacted; each refresh adds one, each opening of a piece costs time."""
@@ -76,6 +79,18 @@ _PACKED: Final = {
     b"lance-encoding:structural-encoding": b"miniblock",
     b"lance-encoding:minichunk-size": b"32768",
 }
+
+
+@contextmanager
+def _lance(index: Path) -> Iterator[None]:
+    """Turn what lancedb raises about the INDEX into errors of ours; see `explained`."""
+    try:
+        with explained(index, _DAMAGE):
+            yield
+    except Exception as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        raise IndexDamagedError(index, "LanceDB can not make sense of it") from error
 
 
 def _schema(dimensions: int) -> pa.Schema:
@@ -136,7 +151,7 @@ class Store:
     @classmethod
     def create(cls, folder: Path, dimensions: int) -> Self:
         """Create an empty store in FOLDER, in place of what a killed process left there, or raise StorageError."""
-        with explained(folder.parent.parent, _DAMAGE):
+        with _lance(folder.parent.parent):
             if folder.exists():
                 shutil.rmtree(folder)
             table = lancedb.connect(folder).create_table(_TABLE, schema=_schema(dimensions))
@@ -144,18 +159,15 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, version: int) -> Self:
-        """Open the store in FOLDER to read VERSION; a missing or damaged one raises IndexFormatError."""
-        with explained(folder.parent.parent, _DAMAGE):
+        """Open the store in FOLDER to read VERSION; a missing or damaged one raises IndexDamagedError."""
+        with _lance(folder.parent.parent):
             table = lancedb.connect(folder).open_table(_TABLE)
             if table.version != version:
                 table.checkout(version)
             kept = table.schema
             vector = kept.field("vector").type if "vector" in kept.names else None
             if vector is None or vector.value_type != pa.int8() or kept.names != _schema(1).names:
-                raise IndexFormatError(
-                    f"the index in {folder.parent.parent} has other columns than this codesearch reads. "
-                    "Run `codesearch index --rebuild` to build it again."
-                )
+                raise IndexDamagedError(folder.parent.parent, "it has other columns than this codesearch reads")
         return cls(table, folder, int(vector.list_size))
 
     def close(self) -> None:
@@ -165,7 +177,7 @@ class Store:
     @property
     def version(self) -> int:
         """The version of the table that this store shows."""
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             return int(self._table.version)
 
     # Writing: one process at a time, on the latest version.
@@ -175,13 +187,13 @@ class Store:
 
         After this the store can be written. Files that a killed process was writing are removed.
         """
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             opened = self._table.version
             self._table.checkout_latest()
             undone = bool(self._table.version != opened)
             if undone:
                 self._table.restore(opened)
-            for file in self._folder.rglob(".tmp*"):
+            for file in self._folder.rglob(f"{UNFINISHED}*"):
                 file.unlink(missing_ok=True)
                 undone = True
         return undone
@@ -194,18 +206,18 @@ class Store:
         columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=False)]
         flat = pa.array(np.ascontiguousarray(vectors, np.int8).reshape(-1))
         columns.append(pa.FixedSizeListArray.from_arrays(flat, self.dimensions))
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             self._table.add(pa.Table.from_arrays(columns, schema=schema))
 
     def remove(self, paths: Collection[str]) -> None:
         """Remove every row of the files PATHS."""
         if paths:
-            with explained(self._index, _DAMAGE):
+            with _lance(self._index):
                 self._table.delete(col("path").isin(sorted(paths)))
 
     def index(self) -> None:
         """Build the full-text index, where there are rows and none yet."""
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             if not self._indexed() and self._table.count_rows():
                 config = FTS(
                     base_tokenizer="whitespace",
@@ -221,14 +233,14 @@ class Store:
 
     def worn(self) -> bool:
         """Tell whether so much has changed since the last compaction that queries suffer."""
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             if self._table.stats()["fragment_stats"]["num_fragments"] > _FRAGMENTS:
                 return True
             return self._indexed() and self._table.index_stats(_TERMS_INDEX).num_unindexed_rows > _UNINDEXED
 
     def compact(self) -> None:
         """Merge small pieces and bring the full-text index up to date, as new versions; nothing is removed yet."""
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             self._table.optimize(cleanup_older_than=timedelta(days=3650))
 
     def clean(self, *, readers: bool) -> None:
@@ -236,7 +248,7 @@ class Store:
 
         Call it once the manifest names this version. READERS tells whether others may be reading older versions.
         """
-        with explained(self._index, _DAMAGE), warnings.catch_warnings():
+        with _lance(self._index), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that 0 harms readers: there are none
             self._table.optimize(cleanup_older_than=_RETENTION if readers else timedelta(0), delete_unverified=True)
 
@@ -252,7 +264,7 @@ class Store:
         found: dict[str, list[tuple[bytes, str, NDArray[np.int8]]]] = {}
         if not paths:
             return found
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             wanted = col("path").isin(sorted(paths))
             table = self._table.search().where(wanted).select(["path", "digest", "terms", "vector"]).to_arrow()
         columns = (table[name].to_pylist() for name in ("path", "digest", "terms"))
@@ -262,14 +274,14 @@ class Store:
 
     def row_ids(self) -> NDArray[np.uint64]:
         """Return LanceDB's number of every row of this version; rows keep them until they are compacted."""
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             table = self._table.search().select(["_rowid"]).to_arrow()
             return np.asarray(table["_rowid"].to_numpy())
 
     def read(self, row_ids: NDArray[np.uint64] | None = None) -> pa.Table:
         """Return the mirrored columns, `vector` and `_rowid`, of all rows or of those numbered ROW_IDS."""
         names = [*Row._fields, "vector"]
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             if row_ids is None:
                 query = self._table.search().select(names).with_row_id(True)
             else:
@@ -278,7 +290,7 @@ class Store:
 
     def vectors(self) -> Iterator[tuple[list[bytes], NDArray[np.float32]]]:
         """Yield digests and vectors of all rows in batches, shape (n, dimensions), as they are compared."""
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             for batch in self._table.search().select(["digest", "vector"]).to_batches(batch_size=_BATCH):
                 column = batch.column("vector")
                 vectors = unpacked(np.asarray(column.flatten().to_numpy()).reshape(len(column), self.dimensions))
@@ -290,7 +302,7 @@ class Store:
         The score is LanceDB's own and good for choosing candidates: its statistics also count rows that are gone.
         """
         text = " ".join(terms)
-        with explained(self._index, _DAMAGE):
+        with _lance(self._index):
             if not text or not self._indexed():
                 return np.empty(0, np.uint64), np.empty(0, np.float32)
             query = self._table.search(MatchQuery(text, "terms"), query_type="fts")  # type: ignore[call-arg]

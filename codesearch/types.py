@@ -117,13 +117,20 @@ class Stale(StrEnum):
     MISSING = "missing"
     """There is none, or the one that is there is not ours."""
     FORMAT = "format"
-    """Written by another version of the on-disk format, or damaged."""
+    """Written by another version of the on-disk format."""
+    DAMAGED = "damaged"
+    """What was written is gone or was changed."""
     CHUNKER = "chunker"
     """The rules that cut or embed text have changed."""
     MODEL = "model"
     """The retriever has changed."""
     FILES = "files"
     """Files were added, changed or removed."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is an index that can be asked, if not one that knows the latest."""
+        return self not in (Stale.MISSING, Stale.FORMAT, Stale.DAMAGED)
 
 
 @dataclass(frozen=True, slots=True)

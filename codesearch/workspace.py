@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from codesearch import adaptation, bundle, generations
 from codesearch.adaptation import Adaptation
-from codesearch.errors import BundleError, IndexBusyError, IndexFormatError, RootError, StorageError, UsageError
+from codesearch.errors import (
+    BundleError,
+    CodesearchError,
+    IndexBusyError,
+    IndexDamagedError,
+    IndexFormatError,
+    RootError,
+    StorageError,
+    UsageError,
+)
 from codesearch.events import Event, Warned
 from codesearch.files import FileEntry, Skip, explain, is_ours, read
 from codesearch.paths import INDEX_FOLDER, Generation, Layout, base_bundle, index_folder, user_index_folder
@@ -173,7 +182,7 @@ class Workspace:
         """Tell whether there is an index that can answer, fresh or not; looks at no file."""
         from codesearch.index import standing
 
-        return standing(self.root, self.layout, self.bundle)[0] not in (Stale.MISSING, Stale.FORMAT)
+        return standing(self.root, self.layout, self.bundle)[0].answers
 
     def index(
         self,
@@ -292,14 +301,20 @@ class Workspace:
                 indexed = self._held.share if self._held else 1.0
                 found = work(snapshot)
                 steady = indexed < 1 or self._current()  # a part of an index grows all the while
-            except (IndexFormatError, StorageError):
+            except (IndexFormatError, StorageError) as error:
                 self._release()
                 if attempt == _TRIES:
+                    self._judge(error)
                     raise
             else:
                 if steady or attempt == _TRIES:
                     return found, indexed, steady
         raise AssertionError("the last attempt returns or raises")
+
+    def _judge(self, error: CodesearchError) -> None:
+        """Set what answers aside where ERROR says that it is damaged, so that whoever indexes next builds another."""
+        if isinstance(error, IndexDamagedError) and (generation := generations.current(self.layout)):
+            generations.set_aside(self.layout, generation)
 
     def gist(self, answer: Answer) -> Gist | None:
         """Return what is known of the best hit of ANSWER, just given, beside its place; None where it is not sure."""
@@ -335,7 +350,7 @@ class Workspace:
 
         state = self.state()
         generation = generations.current(self.layout)
-        if state is Stale.MISSING or state is Stale.FORMAT or generation is None:
+        if not state.answers or generation is None:
             return Status(self.root, self.layout.folder, state)
         with Manifest(generation.manifest) as manifest:
             totals, languages = manifest.totals(), manifest.languages()
@@ -442,17 +457,14 @@ class _Held:
             try:
                 encoder: OnnxEncoder = same.encoder if same else OnnxEncoder(bundle.load(self.generation.model))
             except BundleError as error:
-                raise IndexFormatError(
-                    f"the model of the index in {layout.folder} is damaged. "
-                    "Run `codesearch index --rebuild` to build the index again; your files are not touched."
-                ) from error
+                raise IndexDamagedError(layout.folder, "its model is not what was written") from error
             for attempt in range(_TRIES):
                 version = manifest.store_version
                 try:
                     store = Store.open(self.generation.store, version)
                     mirror = Mirror.load(store, same.snapshot.mirror if same else None)
                     break
-                except IndexFormatError:
+                except IndexDamagedError:
                     # A writer may have committed, and cleaned up, between the two lines.
                     if attempt == _TRIES - 1 or version == manifest.store_version:
                         raise

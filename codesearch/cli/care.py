@@ -193,6 +193,9 @@ def _index(root: Path, index_dir: Path | None, given: config.Config) -> Finding 
         return f"fresh: {said.files:,} files, {said.chunks:,} chunks"
     if said.state is Stale.MISSING:
         return "there is none yet; the first question builds it"
+    if said.state is Stale.DAMAGED:
+        advice = "The next question builds it again, and so does `codesearch index`; your files are not touched."
+        return Finding("index", "damaged: something that was written is gone or was changed", wrong=True, advice=advice)
     return f"out of date ({said.state}); the next question brings it up to date"
 
 

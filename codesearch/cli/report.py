@@ -20,6 +20,7 @@ _SAID: Final = {
     Stale.FRESH: "up to date",
     Stale.MISSING: "not indexed yet; `codesearch index` does it, and so does the first `codesearch ask`",
     Stale.FORMAT: "written by another version of codesearch; the next question builds it again",
+    Stale.DAMAGED: "damaged; the next question builds it again",
     Stale.CHUNKER: "made by other rules for cutting code; the next question brings it up to date",
     Stale.MODEL: "made with another model; the next question brings it up to date",
     Stale.FILES: "files have changed since; the next question brings it up to date",

@@ -145,10 +145,10 @@ def test_doctor_finds_everything_well_and_says_what_is_not(shop: Path, codesearc
     assert [line.split()[0] for line in said.stdout.splitlines()] == ["ok"] * 10
     codesearch("index", "--no-train", cwd=shop)
     (shop / ".codesearch").chmod(0o755)
-    (shop / ".codesearch" / "CURRENT").write_text("gen-x\n")
+    (shop / ".codesearch" / "gen-1" / "model" / "model.onnx").write_bytes(b"")
     said = codesearch("doctor", "--json", cwd=shop)
     assert said.returncode == 2
     wrong = {one["about"]: one for one in json.loads(said.stdout) if one["wrong"]}
     assert set(wrong) == {"folder", "index"}
     assert wrong["folder"]["advice"].startswith("chmod 700")
-    assert "--rebuild" in wrong["index"]["said"]
+    assert "builds it again" in wrong["index"]["advice"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -47,14 +48,15 @@ def test_a_folder_without_anything_to_index_says_so(tmp_path: Path, codesearch: 
         assert "nothing to index" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_damaged_index_says_how_to_build_it_again_and_that_helps(shop: Path, codesearch: Command) -> None:
+def test_a_damaged_index_is_built_again_and_that_is_said(shop: Path, codesearch: Command) -> None:
     assert codesearch("index", cwd=shop).returncode == 0
     (shop / ".codesearch" / "gen-1" / "manifest.sqlite").write_bytes(b"not a database" * 100)
-    done = codesearch("ask", "cart", cwd=shop)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "codesearch index --rebuild" in done.stderr
-    assert codesearch("index", "--rebuild", cwd=shop).returncode == 0
-    assert codesearch("ask", "cart total", "-n", "1", cwd=shop).stdout.startswith("shop/cart.py:")
+    assert json.loads(codesearch("status", "--json", cwd=shop).stdout)["state"] == "damaged"
+    done = codesearch("ask", "cart total", "-n", "1", cwd=shop)
+    assert done.returncode == 0
+    assert done.stdout.startswith("shop/cart.py:")
+    assert "The index was damaged, so it is built again." in done.stderr
+    assert json.loads(codesearch("status", "--json", cwd=shop).stdout)["state"] == "fresh"
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

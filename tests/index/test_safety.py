@@ -9,13 +9,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from codesearch.errors import CodesearchError, IndexBusyError, IndexFormatError, UsageError
+from codesearch.errors import IndexBusyError, IndexFormatError, UsageError
 from codesearch.events import Progress, Skipped, Warned
 from codesearch.files import FileEntry
 from codesearch.prepare import Task, prepare_all
@@ -119,44 +118,7 @@ def test_two_processes_that_index_at_once_both_end_well(root: Path, tmp_path: Pa
         assert contents(workspace) == fresh(root, tmp_path / "fresh")
 
 
-# Damage.
-
-
-def _truncate(pattern: str) -> Callable[[Path], None]:
-    def damage(folder: Path) -> None:
-        for file in folder.glob(pattern):
-            file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
-
-    return damage
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        _truncate("gen-*/manifest.sqlite"),
-        _truncate("gen-*/store/chunks.lance/data/*.lance"),
-        _truncate("gen-*/store/chunks.lance/_versions/*.manifest"),
-        _truncate("gen-*/model/model.onnx"),
-        _truncate("gen-*/model/bundle.json"),
-        lambda folder: shutil.rmtree(next(folder.glob("gen-*/store"))),
-        lambda folder: (folder / "CURRENT").write_text("../../elsewhere\n"),
-        lambda folder: next(folder.glob("gen-*/manifest.sqlite")).write_bytes(b"garbage" * 1000),
-        lambda folder: next(folder.glob("gen-*/manifest.sqlite")).write_bytes(b""),
-    ],
-    ids=["manifest", "rows", "versions", "model", "bundle", "no store", "CURRENT", "garbage", "empty manifest"],
-)
-def test_a_damaged_index_says_so_and_a_rebuild_mends_it(
-    root: Path, tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    with Workspace.open(root) as workspace:
-        index(workspace)
-    damage(workspace.layout.folder)
-    with Workspace.open(root) as workspace:
-        with pytest.raises(CodesearchError, match="--rebuild"):
-            workspace.ask("parse query")
-        index(workspace, rebuild=True)
-        assert workspace.ask("parse query").state is Stale.FRESH
-        assert contents(workspace) == fresh(root, tmp_path / "fresh")
+# Another format.
 
 
 def test_an_index_of_a_newer_version_is_left_as_it_is(root: Path) -> None:

@@ -1,0 +1,38 @@
+"""An index that a former version has written is built again by itself, and nothing of it is left.
+
+`formats` holds what those versions wrote, packed by `python -m tests.faults.upgrade --keep`; without `--keep` that also
+tries them with their models, from git's history. Whoever raises a version of the rules, of a format or of the base adds
+the commit before to `upgrade.FORMATS`.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from codesearch.paths import base_bundle
+from codesearch.types import Stale
+from codesearch.workspace import Workspace
+from tests.faults import upgrade
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    upgrade.lay_out(root)
+    return root
+
+
+@pytest.mark.parametrize("commit", upgrade.FORMATS)
+def test_an_index_of_a_former_version(root: Path, commit: str) -> None:
+    with tarfile.open(upgrade.KEPT / f"{commit}.tar.xz") as archive:
+        archive.extractall(root.parent, filter="data")
+    index = (root.parent / "index").rename(root / ".codesearch")
+    upgrade.move(index, root)
+    for name in ("model.onnx", "tokenizer.json"):  # left out for their size; only an index that is fresh needs them
+        (index / "gen-1" / "model" / name).symlink_to(base_bundle() / name)
+    with Workspace.open(root) as workspace:
+        assert workspace.state() in (Stale.CHUNKER, Stale.MODEL, Stale.FRESH)
+    assert not list(upgrade.wrong(root))
