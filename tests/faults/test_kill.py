@@ -110,7 +110,7 @@ def test_what_killed_runs_have_left_goes_with_the_next_that_writes_and_with_clea
     (folder / "lock").unlink()
     write(root, "many/module_3.py", "def third():\n    return 3\n")
     index(workspace, workers=0)
-    left = {path.name for path in folder.iterdir()} - {"CURRENT", "gen-1", "lock", ".gitignore"}
+    left = {path.name for path in folder.iterdir()} - {"CURRENT", "gen-1", "lock", "seal", ".gitignore"}
     assert left == {"adaptation.new", "model-abc.partial", "work-abc"}, "these belong to training"
     assert (folder / ".gitignore").read_text() == "*\n"
     assert not world.cleared(root)

@@ -20,8 +20,11 @@ from tests.index.conftest import FILES, contents, write
 
 MODULES: Final = 24
 _WORDS: Final = "ledger parcel kettle violin harbour pigeon mirror engine candle basket lantern anchor".split()
-_NEVER_LEFT: Final = ("CURRENT.new", "old-*", "model-*.partial", "gen-*/store/**/.tmp*", "gen-*/*-journal")
-"""What a killed process may leave in an index folder, and the next run that writes must not."""
+_NEVER_LEFT: Final = ("CURRENT.new", "old-*", "gen-*/store/**/.tmp*", "gen-*/*-journal")
+"""What a killed process may leave in an index folder, and the next run that writes must not.
+
+What belongs to a training (`work-*`, `model-*.partial`) goes with the next training, for another may be at it.
+"""
 
 
 def found(root: Path) -> None:
