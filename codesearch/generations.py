@@ -107,18 +107,32 @@ def current(layout: Layout) -> Generation | None:
 def ours(layout: Layout) -> bool:
     """Tell whether what is in the index folder is this user's own work: it is sealed, or nothing of an index yet."""
     try:
-        return sealed(layout.folder) or not any(
-            _OURS.fullmatch(entry.name) and not _BLANK.fullmatch(entry.name) and not _is_idle_lock(entry, layout)
-            for entry in layout.folder.iterdir()
+        return (
+            sealed(layout.folder)
+            or not any(
+                _OURS.fullmatch(entry.name) and not _is_blank(entry, layout) for entry in layout.folder.iterdir()
+            )
+            or sealed(layout.folder)  # another process may just have done it, and begun an index
         )
+    except FileNotFoundError:
+        return True  # another process removed it
     except OSError:
         return False
 
 
-def _is_idle_lock(entry: Path, layout: Layout) -> bool:
-    """Tell whether ENTRY is all that a clearing leaves that is killed at its very end: a lock that leads nowhere."""
-    status = entry.lstat()
-    return entry.name == layout.lock.name and stat.S_ISREG(status.st_mode) and not status.st_size
+def _is_blank(entry: Path, layout: Layout) -> bool:
+    """Tell whether ENTRY says nothing of an index: it is of any such folder, or a lock that leads nowhere.
+
+    Locks are all that a clearing leaves that is killed at its very end, and all there is when a folder was removed, and
+    is made again by those who waited.
+    """
+    if _BLANK.fullmatch(entry.name):
+        return True
+    try:
+        status = entry.lstat()
+    except FileNotFoundError:
+        return True
+    return entry in (layout.lock, layout.training) and stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 def prepare(layout: Layout) -> None:
@@ -138,9 +152,7 @@ def prepare(layout: Layout) -> None:
                     raise UsageError(
                         f"{layout.folder} holds an index that you have not made here. Remove it, or name another."
                     )
-                if not sealed(layout.folder):
-                    seal(layout.folder)
-                _hide(layout)
+                _claim(layout)
                 return
 
 
@@ -153,7 +165,12 @@ def _holds_other_things(layout: Layout) -> bool:
     )
 
 
-def _hide(layout: Layout) -> None:
+def _claim(layout: Layout) -> None:
+    """Seal the folder, which is ours, mark it by its lock as an index's, and keep it out of git's sight."""
+    if not sealed(layout.folder):
+        seal(layout.folder)
+    if not layout.lock.exists():
+        layout.lock.touch()
     ignore = layout.folder / _IGNORE
     if not ignore.exists() or not ignore.stat().st_size:  # whoever began it may have been killed
         ignore.write_text("*\n", encoding="utf-8")
@@ -172,8 +189,6 @@ def writing(layout: Layout, patience: float) -> Iterator[None]:
         "searching works meanwhile."
     )
     with _alone(layout, layout.lock, patience, busy):
-        with explained(layout.folder):
-            _hide(layout)  # whoever removed the index since the folder was prepared took that too
         yield
 
 
@@ -205,6 +220,9 @@ def _alone(layout: Layout, file: Path, patience: float, busy: str) -> Iterator[N
                     raise
         prepare(layout)  # another process removed the whole folder
     try:
+        with explained(layout.folder):
+            if ours(layout):
+                _claim(layout)  # whoever removed the index since the folder was prepared took seal and all
         yield
     finally:
         lock.release()

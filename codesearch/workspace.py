@@ -421,13 +421,14 @@ class Workspace:
 
 def _foreign(folder: Path) -> str:
     """Return why what is called FOLDER must not be taken for an index of ours, or nothing where it may, or is none."""
-    if not os.path.lexists(folder):
-        return ""
+    why = ""
     if folder.is_symlink() or not folder.is_dir():
-        return "it is no real folder"
-    if not generations.ours(Layout(folder)):
-        return "you have not made it here: it came with the folder, was copied, or is of an earlier version"
-    return "" if is_ours(folder) else "git tracks it"
+        why = "it is no real folder"
+    elif not generations.ours(Layout(folder)):
+        why = "you have not made it here: it came with the folder, was copied, or is of an earlier version"
+    elif not is_ours(folder):
+        why = "git tracks it"
+    return why if os.path.lexists(folder) else ""  # last, for another process may be removing it
 
 
 class _Held:

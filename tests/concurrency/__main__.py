@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.concurrency.crowd import Crowd
+from tests.conftest import SPEAKS
 
 
 def main() -> int:
@@ -22,6 +24,9 @@ def main() -> int:
     print(f"seed {given.seed}", flush=True)
     # Short: the path of a server's socket has some hundred bytes at most.
     with tempfile.TemporaryDirectory(prefix="crowd-", ignore_cleanup_errors=True) as folder:
+        for name in filter(lambda name: name.startswith(SPEAKS), [*os.environ]):
+            del os.environ[name]
+        os.environ["HOME"] = folder  # what is of a user, such as the secret that seals an index, is of these here
         told = Crowd(
             Path(folder), processes=given.processes, modules=given.modules, rest=given.rest, seed=given.seed
         ).run(given.minutes * 60)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from codesearch import bundle
 from codesearch.paths import base_bundle
+from codesearch.seal import SEAL
 from codesearch.settings import Settings
 from codesearch.workspace import Workspace
 from tests.concurrency.parts import BUSY, LONGEST
@@ -83,12 +84,14 @@ class Crowd:
         self._seed = seed
         self._telling = threading.Lock()
         self._over = threading.Event()
+        self._clearing = 0
+        """Who are removing the index now."""
+        self._cleared = 0.0
+        """When the last was done with it."""
         self.root.mkdir()
         (folder / "runtime").mkdir(mode=0o700)
-        (folder / "home").mkdir()
         said = {name: value for name, value in os.environ.items() if not name.startswith(SPEAKS)}
         self._environment = said | {
-            "HOME": str(folder / "home"),
             "XDG_RUNTIME_DIR": str(folder / "runtime"),
             "GIT_CONFIG_SYSTEM": os.devnull,
             "OMP_NUM_THREADS": "1",
@@ -173,11 +176,24 @@ class Crowd:
             lambda: self._command("status", ["status", "--json"], fine=(0, 1)): 1,
             swap: 0.7,
             lambda: self._command("index --rebuild", ["index", "--rebuild", "--no-train"]): 0.4,
-            lambda: self._command("clear", ["clear", "--yes"], absent=True): 0.4,
+            self._clear: 0.15,
             lambda: self._command("serve --stop", ["serve", "--stop"], fine=(0, 1)): 0.4,
         }
 
     # How each is run and judged.
+
+    def _clear(self) -> None:
+        with self._telling:
+            self._clearing += 1
+        self._command("clear", ["clear", "--yes"], absent=True)
+        with self._telling:
+            self._clearing -= 1
+            self._cleared = time.monotonic()
+
+    def _was_cleared(self, begun: float) -> bool:
+        """Tell whether an index has been removed since BEGUN, or may be about to."""
+        with self._telling:
+            return self._clearing > 0 or self._cleared >= begun
 
     def _ask(self, name: str, arguments: list[str], stdin: str = "") -> None:
         begun = time.monotonic()
@@ -208,6 +224,7 @@ class Crowd:
 
         FINE are its exit codes but for an error. ABSENT tells whether it may say that something is not there.
         """
+        begun = time.monotonic()
         while True:
             with self._telling:
                 self.told.commands[name] += 1
@@ -235,7 +252,8 @@ class Crowd:
                 if self._over.wait(0.5):
                     return ""
                 continue
-            if not (absent and _is_absent(done.stderr)):
+            missing = "there is no usable index" in done.stderr and self._was_cleared(begun)
+            if not (missing or (absent and _is_absent(done.stderr))):
                 with self._telling:
                     self.told.errors.append(f"{name}: exit {done.returncode}: {done.stderr.strip()[-1500:]}")
             return done.stdout
@@ -246,12 +264,13 @@ class Crowd:
         self._command("serve --stop", ["serve", "--stop"], fine=(0, 1))
         with Workspace.open(self.root) as workspace:
             index(workspace, workers=0)
+            assert workspace.layout.folder.parent == self.root, workspace.notice
             settings = Settings(index_dir=self._folder / "fresh")
             with Workspace.open(self.root, settings, model=workspace.bundle) as afresh:
                 index(afresh, workers=0)
                 self.told.same = contents(workspace) == contents(afresh)
             answering = workspace.layout.current.read_text().strip()
-            known = {"CURRENT", "lock", "log", ".gitignore", "training", "adaptation.json", answering}
+            known = {"CURRENT", "lock", "log", ".gitignore", "training", "adaptation.json", SEAL, answering}
             there = (entry.name for entry in workspace.layout.folder.iterdir())
             self.told.left = sorted(name for name in there if name not in known and not name.startswith("model-"))
 

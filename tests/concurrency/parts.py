@@ -11,14 +11,12 @@ import faulthandler
 import json
 import sys
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
-from codesearch import bundle, shape
+from codesearch import adaptation, bundle, generations, shape
 from codesearch.adaptation import Adaptation
-from codesearch.errors import IndexBusyError
-from codesearch.events import Event
+from codesearch.errors import CodesearchError, IndexBusyError
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
@@ -55,23 +53,20 @@ def tidier(root: Path) -> None:
 
 
 def adapter(root: Path, folder: Path | None) -> None:
-    from revela_train import workspace as training
-    from revela_train.config import AdaptConfig
-
-    def trained(
-        workspace: Workspace, config: AdaptConfig, out: Path
-    ) -> Generator[Event, None, tuple[Adaptation, Path | None]]:
-        yield from ()
-        base = workspace.base.fingerprint
-        if folder is None:
-            return Adaptation(accepted=False, reason="refused", base=base), None
-        fingerprint = bundle.load(folder).fingerprint
-        return Adaptation(accepted=True, reason="accepted", base=base, fingerprint=fingerprint), folder
-
-    training._train = trained
+    """As `revela_train.workspace.train`, but nothing is trained, so torch is not loaded."""
     with Workspace.open(root) as workspace:
-        for _ in training.train(workspace, AdaptConfig()):
-            pass
+        base = workspace.base.fingerprint
+        said = Adaptation(accepted=False, reason="refused", base=base)
+        if folder is not None:
+            made = bundle.load(folder).fingerprint
+            said = Adaptation(accepted=True, reason="accepted", base=base, fingerprint=made)
+        generations.prepare(workspace.layout)
+        with generations.training(workspace.layout):
+            with adaptation.working(workspace.layout):
+                adaptation.keep(workspace.layout, said, folder)
+            for _ in workspace.index():
+                pass
+            adaptation.tidy(workspace.layout)
 
 
 def main(part: str, root: str, *rest: str) -> None:
@@ -83,6 +78,9 @@ def main(part: str, root: str, *rest: str) -> None:
     except IndexBusyError as error:
         print(error, file=sys.stderr)
         sys.exit(BUSY)
+    except CodesearchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
