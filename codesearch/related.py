@@ -17,7 +17,7 @@ import numpy as np
 
 from codesearch.errors import UsageError
 from codesearch.roles import Role, roles, stem
-from codesearch.search import hit_of, with_text
+from codesearch.search import cosines, hit_of, with_text
 from codesearch.text import terms
 from codesearch.types import Hit, Kind
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _CANDIDATES: Final = 300
 """Chunks with the name's term that are read; a name that more have is too common to tell what belongs to it."""
-_DECIMALS: Final = 5
-"""As in `search`."""
 
 Reasons = list[tuple[str, float]]
 
@@ -56,7 +54,7 @@ def related(
     mirror = snapshot.mirror
     at = _position(snapshot, path, line)
     (subject,), _ = with_text(snapshot, [hit_of(mirror, at)], settings)
-    similarities = np.round(mirror.vectors @ mirror.vectors[at], _DECIMALS)
+    similarities = cosines(mirror.vectors, mirror.vectors[at])
     found: dict[Relation, list[Hit]] = {relation: [] for relation in Relation}
     taken = {int(row) for row in mirror.rows(int(mirror.path_of[at])) if _same(snapshot, int(row), at)}
     name = subject.symbol.rpartition(".")[2]

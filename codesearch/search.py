@@ -49,6 +49,8 @@ _DEEPER: Final = 8
 """How many times as many matching chunks are asked for, as long as a filter leaves fewer than DEPTH of them."""
 _DECIMALS: Final = 5
 """Similarities are compared to so many; the rest depends on where in the matrix a vector stands."""
+_DOUBT: Final = 0.03
+"""Of the last decimal: so near to the middle between two, where a vector stands would decide how it is rounded."""
 _LONGEST: Final = 10_000
 """Characters of a hit's text. No chunk is so long, but the line may be that a chunk is a part of."""
 
@@ -212,12 +214,25 @@ def candidates(
     similarities = None
     found = [np.empty(0, np.intp)]
     if mode is not Mode.TEXT:
-        similarities = np.round(mirror.vectors @ snapshot.encoder.encode([question.text], "query")[0], _DECIMALS)
+        similarities = cosines(mirror.vectors, snapshot.encoder.encode([question.text], "query")[0])
         found.append(_nearest(similarities, mask))
     if mode is not Mode.DENSE:
         found.append(_matching(snapshot, question, mask))
         found.append(_named(snapshot, question, mask))
     return np.unique(np.concatenate(found)), similarities
+
+
+def cosines(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine of each of VECTORS with ASKED, all of unit length, rounded; shape (n,).
+
+    It is the same wherever in VECTORS one stands: an index that grew has its rows in another order than one built
+    afresh, and is to rank them alike. So the few that could be rounded either way are multiplied in double precision.
+    """
+    exact = vectors @ asked
+    rounded: NDArray[np.float32] = np.round(exact, _DECIMALS)
+    doubtful = np.flatnonzero(np.abs(np.abs(exact - rounded) * 10**_DECIMALS - 0.5) < _DOUBT)
+    rounded[doubtful] = np.round(vectors[doubtful].astype(np.float64) @ asked.astype(np.float64), _DECIMALS)
+    return rounded
 
 
 def with_text(snapshot: Snapshot, hits: Sequence[Hit], settings: Settings) -> tuple[tuple[Hit, ...], bool]:
