@@ -82,10 +82,10 @@ def due(layout: Layout, base: Bundle) -> str | None:
     """Return why there should be no training now, or None if there should; empty for what need not be said.
 
     It is due where there was none from BASE, where what it gave is lost, and where a good part of the files has changed
-    since.
+    since; never by itself for a transformer, which takes as long as its user says.
     """
     generation = generations.current(layout)
-    if generation is None:
+    if generation is None or not base.description.static:
         return ""
     with Manifest(generation.manifest) as manifest:
         chunks = manifest.totals().chunks

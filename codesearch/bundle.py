@@ -53,6 +53,11 @@ class Description:
     format: int = BUNDLE_FORMAT
 
     @property
+    def static(self) -> bool:
+        """Whether a piece has one vector wherever it stands; else a transformer reads the whole text."""
+        return self.architecture == "static"
+
+    @property
     def fingerprint(self) -> str:
         """Changes whenever the vectors would: a digest of all that makes them."""
         said = {k: v for k, v in asdict(self).items() if k not in ("name", "adapted", "provenance")}

@@ -77,6 +77,13 @@ def _text(text: str, _name: str) -> str:
     return text
 
 
+def _folder(text: str, name: str) -> str:
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"{name} is {text!r}, which is no folder: name one that holds a bundle.json")
+    return str(folder.absolute())
+
+
 OPTIONS: Final[Mapping[str, Option]] = {
     option.name: option
     for option in (
@@ -89,6 +96,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         Option("color", "auto", _color, str, "When to use colours: auto, always, never."),
         Option("hyperlink-format", "default", _text, str, "What file names on a terminal link to."),
         Option("editor", "", _text, str, "What opens a result. [default: $VISUAL, $EDITOR]"),
+        Option("model", "", _folder, str, "Bundle to search with. [default: the one that ships]"),
         Option("budget", "", _budget, str, "Train so long at most."),
         Option("first-wait", 3.0, parse_duration, float, "Seconds that a first question waits for its index."),
         Option("no-train", False, parse_flag, bool, "`index` does not adapt the retriever."),
@@ -115,6 +123,7 @@ class Config:
             hidden=self["hidden"],
             no_ignore=self["no-ignore"],
             index_dir=index_dir,
+            model=Path(self["model"]) if self["model"] else None,
         )
 
 

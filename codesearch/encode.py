@@ -1,11 +1,12 @@
 """The encoder that search uses: a Bundle's ONNX model and tokenizer. The only importer of onnxruntime.
 
-Texts are tokenised, word by word where the tokenizer allows it (a quarter of the time), run with others of about the
-same length so that padding is small, and put back in order.
+Texts are tokenised, word by word where the tokenizer allows it (a quarter of the time). A static model's run with
+others of about the same length, so that padding is small, and are put back in order; a transformer's run one by one.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
@@ -40,9 +41,12 @@ class OnnxEncoder:
     """An Encoder over a bundle; cheap to keep, safe to call from one thread at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        """Load BUNDLE; a model or tokenizer that does not load raises BundleError."""
+        """Load BUNDLE; a model or tokenizer that does not load raises BundleError.
+
+        THREADS are a static model's; a transformer, which has work for them, gets every processor.
+        """
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads if bundle.description.static else _processors()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised, and said once
         try:
@@ -52,7 +56,8 @@ class OnnxEncoder:
         except Exception as error:  # both libraries raise bare exceptions of their own
             raise BundleError(f"the model in {bundle.folder} does not load: {error}. Reinstall codesearch.") from error
         self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        # Cut by the tokenizer, which leaves the tokens that must close a text where they are.
+        self._tokenizer.enable_truncation(bundle.description.max_tokens)
         self._description = bundle.description
         self._words = _Words(self._tokenizer) if _by_word(bundle, self._tokenizer) else None
         self._folder = bundle.folder
@@ -86,10 +91,10 @@ class OnnxEncoder:
         if self._words is not None and not prefix:
             pieces = [ids[: said.max_tokens] for ids in self._words.pieces(texts)]
         else:
-            encoded = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
-            pieces = [encoding.ids[: said.max_tokens] for encoding in encoded]
+            pieces = [one.ids for one in self._tokenizer.encode_batch_fast([prefix + text for text in texts])]
         vectors = np.zeros((len(pieces), said.dimensions), np.float32)
-        for rows, length in _batches([len(ids) for ids in pieces]):
+        lengths = [len(ids) for ids in pieces]
+        for rows, length in _batches(lengths) if said.static else _alone(lengths):
             some = [pieces[row] for row in rows]
             mask = np.arange(length) < np.array([len(one) for one in some])[:, None]
             ids = np.zeros((len(rows), length), np.int64)
@@ -155,6 +160,21 @@ def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
         most = max(_CELLS // padded, 1)
         for start in range(0, len(rows), most):
             yield rows[start : start + most], padded
+
+
+def _alone(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+    """Yield the row number of each non-empty text with its own length.
+
+    What a transformer makes of a text depends, in its last digits, on what runs beside it; int8 activations, whose
+    scale is that of the whole run, much more. Alone a text needs no padding either, and is as fast.
+    """
+    for row, length in enumerate(lengths):
+        if length:
+            yield [row], length
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def passages(encoder: OnnxEncoder, documents: Sequence[str], headings: Sequence[str]) -> NDArray[np.float32]:

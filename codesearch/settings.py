@@ -34,6 +34,8 @@ class Settings:
     """Disregard `.gitignore`, `.ignore` and `.codesearchignore`. Binaries, generated files and secrets stay out."""
     index_dir: Path | None = None
     """Keep the index in this folder instead of `<ROOT>/.codesearch`."""
+    model: Path | None = None
+    """Search with the bundle in this folder instead of the one that ships."""
 
 
 def parse_size(text: str, name: str) -> int:

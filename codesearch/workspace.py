@@ -134,8 +134,8 @@ class Workspace:
 
     @cached_property
     def base(self) -> bundle.Bundle:
-        """The model that ships in the package."""
-        return bundle.load(base_bundle())
+        """The model to start from: the one that ships in the package, or the user's own."""
+        return bundle.load(self.settings.model or base_bundle())
 
     @property
     def bundle(self) -> bundle.Bundle:

@@ -26,16 +26,15 @@ from codesearch.errors import UsageError
 from codesearch.events import Trained
 from revela_train.adapt import Anchored
 from revela_train.batches import Bags, PairSampler
-from revela_train.config import AdaptConfig, Objective, PretrainConfig
-from revela_train.corpus import Ragged
+from revela_train.config import CODE, AdaptConfig, Objective, PretrainConfig, RevelaConfig
 from revela_train.documents import Material
-from revela_train.groups import Group, GroupConfig, GroupSampler, Library
-from revela_train.joint import Balance, Heard, gain, heard, revela_loss
+from revela_train.groups import Group, GroupConfig, GroupSampler, only
+from revela_train.joint import Balance, Heard, gain, heard, revela_loss, weights_of
 from revela_train.lm import EmbeddedLM
 from revela_train.loop import rate
 from revela_train.objective import encoded, pairs_loss
 from revela_train.retriever import StaticRetriever
-from revela_train.revela import CODE, RevelaConfig, losses, similarities
+from revela_train.revela import losses, similarities
 
 _UNSEEN: Final = 10
 """Every so many-th cluster of documents stays out of training, to measure the LM on."""
@@ -91,7 +90,8 @@ class Development:
 class Adapted:
     """What a run gave."""
 
-    retriever: StaticRetriever
+    retriever: StaticRetriever | None
+    """None where it was trained in place."""
     steps: int
     """Steps of the retriever that was kept."""
     seconds: float
@@ -142,7 +142,7 @@ def adapt(
         mrr = development.mrr(model) if development and development.right else None
         shown = None
         if unseen and embedded is not None:
-            shown = gain(model.bags, embedded, unseen[0], trainer.temperature, pointer=config.pointer and not paper)
+            shown = gain(trainer.weights_of, embedded, unseen[0], pointer=config.pointer and not paper)
         yield Trained(trainer.steps, config.steps, trainer.progress, trainer.loss, shown, before, mrr, trainer.seconds)
         if not judged or (mrr is not None and mrr > best):
             best, waited = mrr or best, 0
@@ -154,7 +154,7 @@ def adapt(
     after = development.mrr(model) if development else 0.0
     found = None
     if groups is not None and embedded is not None and unseen:
-        found = heard(model.bags, embedded, unseen, trainer.temperature, pointer=config.pointer and not paper)
+        found = heard(trainer.weights_of, embedded, unseen, pointer=config.pointer and not paper)
     return Adapted(model.retriever(), kept_step, trainer.seconds, before, after, trainer.shares, found)
 
 
@@ -219,6 +219,10 @@ class _Trainer:
         cooled = RevelaConfig(temperature=config.weights_temperature, last_temperature=config.last_temperature)
         return cooled.temperature_at(self.progress)
 
+    def weights_of(self, group: Group) -> Tensor:
+        """Return the W (B, B) of GROUP as the retriever sees it now."""
+        return weights_of(self._model.bags, group, self.temperature)
+
     def step(self) -> None:
         thousandth = int(1000 * self.progress)
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
@@ -270,20 +274,11 @@ def _groups(material: Material, config: AdaptConfig) -> tuple[GroupSampler | Non
         return None, []
     drawn = GroupConfig(seed=config.seed, asked=config.asked and config.objective is not Objective.REVELA)
     out = material.library.cluster % _UNSEEN == _UNSEEN // 2
-    groups = GroupSampler(_only(material.library, ~out), drawn)
+    groups = GroupSampler(only(material.library, ~out), drawn)
     if not len(groups):
         return None, []
-    unseen = GroupSampler(_only(material.library, out), replace(drawn, distractors=0))
+    unseen = GroupSampler(only(material.library, out), replace(drawn, distractors=0))
     return groups, [unseen(i) for i in range(_MEASURED)] if len(unseen) >= drawn.documents else []
-
-
-def _only(shelf: Library, keep: NDArray[np.bool_]) -> Library:
-    """Return SHELF with the documents that KEEP (N,) says; the others are empty, so that numbers stay what they are."""
-
-    def emptied(texts: Ragged) -> Ragged:
-        return Ragged.of([texts[i] if keep[i] else texts[i][:0] for i in range(len(texts))])
-
-    return replace(shelf, pieces=emptied(shelf.pieces), tokens=emptied(shelf.tokens))
 
 
 def development(

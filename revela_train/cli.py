@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError
+from revela_train.config import PRESETS, FinetuneConfig, Objective, Preset, RevelaConfig
 from revela_train.precision import Precision
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Train retrievers for codesearch.")
@@ -67,6 +69,55 @@ def joint(
 
 
 @app.command()
+def finetune(
+    sources: Annotated[list[Path], typer.Argument(help="Folders of code, a repository each.")],
+    backbone: Annotated[str, typer.Option(help="The transformer to train: a folder, or owner/name on Hugging Face.")],
+    out: Annotated[Path, typer.Option(help="Where to write the bundle.")],
+    work: Annotated[Path, typer.Option(help="Where checkpoints are kept; a second run continues from them.")],
+    lm: Annotated[str, typer.Option(help="What teaches it: a causal LM. Without one, the embedded LM does.")] = "",
+    preset: Annotated[Preset, typer.Option(help="The recipe; `revela-train presets` shows them.")] = Preset.REPOSITORY,
+    objective: Annotated[Objective | None, typer.Option(help="What is minimised, in place of the preset's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps, in place of the preset's.")] = None,
+    lora: Annotated[int | None, typer.Option(help="Rank of the adapters; 0 trains all weights.")] = None,
+    bf16: Annotated[bool | None, typer.Option("--bf16/--float32", help="What to multiply in.")] = None,
+    recompute: Annotated[
+        bool | None, typer.Option("--recompute/--keep", help="Compute the retriever's states again: half the memory.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda. [default: a GPU where there is one]")] = "",
+) -> None:
+    """Train a transformer as retriever on folders of code and export it as a bundle.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m revela_train.cli finetune …, with the same losses as on one.
+    """
+    from revela_train.backbone import finetune as run
+
+    changed = {"objective": objective, "steps": steps, "lora": lora, "bf16": bf16, "recompute": recompute, "seed": seed}
+    config = replace(PRESETS[preset], **{name: value for name, value in changed.items() if value is not None})
+    console = Console(stderr=True)
+    command = shlex.join(["revela-train", *sys.argv[1:]])
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    run(sources, backbone, lm or None, config, out, work, device or None, say, command)
+
+
+@app.command()
+def presets() -> None:
+    """Show the named recipes of `finetune` and of `codesearch train --preset`."""
+    table = Table("", *Preset)
+    for one in fields(FinetuneConfig):
+        values = [getattr(PRESETS[preset], one.name) for preset in Preset]
+        if one.name == "revela":
+            for inner in fields(RevelaConfig):
+                table.add_row(inner.name, *(str(getattr(value, inner.name)) for value in values))
+        else:
+            table.add_row(one.name, *map(str, values))
+    Console().print(table)
+
+
+@app.command()
 def reference(
     files: Annotated[
         list[Path],
@@ -102,8 +153,12 @@ def reference(
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """Entry point; an error is a message and the exit code 2."""
+    try:
+        app()
+    except CodesearchError as error:
+        print("revela-train:", "\n".join(map(visible, str(error).splitlines())), file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

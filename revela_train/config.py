@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,36 @@ class JointConfig:
     blind: float = 0.2
     """Of the documents: they see no other, so that the LM knows how to read without."""
     checkpoint_every: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevelaConfig:
+    """The published choices. As it stands: the paper's recipe for code."""
+
+    temperature: float = 1e-4
+    """Divides similarities before the softmax over documents, at the first step. Paper: 1e-4 throughout. That low it is
+    an arg-max: a document whose best partner leads by more than about .001 has no gradient."""
+    last_temperature: float | None = None
+    """The same at the last step, approached geometrically; None: as at the first. Paper: None."""
+    v_norm: bool = False
+    """Divide what a document says by the mean length of its values. Paper: on for Wikipedia, off for code."""
+    dual: bool = False
+    """Add the loss of the documents read alone, weight 1. Paper: off."""
+    first_half: bool = False
+    """Let only the first half of a document be its query. Paper: on for Wikipedia, off for code."""
+    query_prefix: str = "query: "
+    """Paper: "Query: " in the text, "query: " in the code."""
+    passage_prefix: str = "passage: "
+    """Paper: "Passage: " in the text, "passage: " in the code."""
+
+    def temperature_at(self, progress: float) -> float:
+        """Return the temperature when PROGRESS (0 to 1) of the steps are done."""
+        last = self.temperature if self.last_temperature is None else self.last_temperature
+        return float(self.temperature ** (1 - progress) * last**progress)
+
+
+CODE: Final = RevelaConfig()
+WIKIPEDIA: Final = RevelaConfig(v_norm=True, first_half=True)
 
 
 class Objective(StrEnum):
@@ -121,3 +153,89 @@ class AdaptConfig:
     distance: float = 0.75
     """How far to go from the base to what was learnt. Weights on the way between both are as good at what was learnt,
     and keep more of what the base knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneConfig:
+    """Training of a transformer as retriever, by a causal LM. As it stands: the paper's recipe for code.
+
+    REVELA.md's section 3 and the authors' train.sh: 32 groups a step came of four GPUs and eight accumulations each.
+    """
+
+    objective: Objective = Objective.REVELA
+    seed: int = 0
+    steps: int = 11_200
+    budget: float | None = None
+    """Seconds of training at most; None: as long as the steps take."""
+    documents: int = 16
+    """Of a group, which look at each other."""
+    groups: int = 32
+    """A step, shared among the processes; one after the other in each."""
+    pairs: int = 0
+    """Contrastive pairs a step, shared among the processes; each one's negatives are those of all."""
+    longest: int = 160
+    """Tokens that the retriever reads of a text while it is trained."""
+    lm_longest: int = 160
+    """Tokens that the LM reads."""
+    rate: float = 1e-4
+    """AdamW's peak learning rate of the retriever; no weight decay."""
+    lm_rate: float = 1e-4
+    """The same of the LM."""
+    warm_up: int = 100
+    """Steps in which the rates grow from zero; then they fall to it in a line."""
+    clip: float = 1.0
+    """Longest gradient of either model."""
+    lora: int = 256
+    """Rank of the adapters of both models; 0: all weights are learnt."""
+    lora_alpha: int = 64
+    lora_dropout: float = 0.1
+    bf16: bool = True
+    """Multiply in bfloat16; what is learnt stays in float32, and so do similarities."""
+    revela: RevelaConfig = CODE
+    asked: bool = False
+    """Ask for documents with words, and let the LM answer for code alone (`groups.GroupConfig.asked`)."""
+    share: float = 0.5
+    """Revela's of the retriever's gradient where there are pairs, too."""
+    pair_temperature: float = 0.05
+    doc_share: float = 0.45
+    """Of the pairs, as `AdaptConfig` has it."""
+    half_share: float = 0.3
+    link_share: float = 0.05
+    recompute: bool = False
+    """Compute the retriever's states again in the backward pass rather than keep them: half the memory, a third slower.
+    Never the LM's, whose first pass leaves keys and values behind."""
+    evaluate_every: int = 0
+    """Steps between two looks at the development questions, where there are any; 0: none, the last step counts."""
+    patience: int = 4
+    """Looks without a gain after which training stops."""
+    checkpoint_every: int = 200
+
+
+class Preset(StrEnum):
+    """Named recipes."""
+
+    REPOSITORY = "repository"
+    """Ours, for one repository: pairs and Revela, documents asked for with words, minutes rather than days."""
+    PAPER_CODE = "paper-code"
+    PAPER_WIKIPEDIA = "paper-wikipedia"
+
+
+PRESETS: Final[Mapping[Preset, FinetuneConfig]] = {
+    Preset.REPOSITORY: FinetuneConfig(
+        objective=Objective.BOTH,
+        steps=200,
+        groups=1,
+        pairs=32,
+        warm_up=10,
+        lora=16,
+        lora_alpha=32,
+        lora_dropout=0.0,
+        bf16=False,
+        revela=RevelaConfig(temperature=0.05, last_temperature=0.03),
+        asked=True,
+        evaluate_every=25,
+        checkpoint_every=50,
+    ),
+    Preset.PAPER_CODE: FinetuneConfig(),
+    Preset.PAPER_WIKIPEDIA: FinetuneConfig(steps=10_000, revela=WIKIPEDIA),
+}

@@ -23,9 +23,9 @@ from tokenizers import Tokenizer
 
 from codesearch.eval.commits import Commit, written
 from codesearch.roles import Role, roles, telling_name
-from codesearch.text import identifiers, split, words
+from codesearch.text import heading, identifiers, split, words
 from codesearch.types import Chunk, Kind
-from revela_train.corpus import Pieces, Ragged, digest, pieces_of, record
+from revela_train.corpus import Pieces, Ragged, digest, first_paragraph, pieces_of, record, without_doc
 from revela_train.groups import Library, library
 
 _REPEATED: Final = 0.1
@@ -45,11 +45,25 @@ _IMPORT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """N chunks as they stand, for a retriever that reads text."""
+
+    doc: tuple[str, ...]
+    """First paragraph of the doc comment, or the message of the commit that wrote it; empty where there is neither."""
+    body: tuple[str, ...]
+    """The source without its doc comment, imports and boilerplate."""
+    heading: tuple[str, ...]
+    """Path and qualified name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """What one repository offers."""
 
     pieces: Pieces
     """A row a chunk; `doc` is its doc comment, or the message of the commit that wrote it."""
+    texts: Texts
+    """The same rows as text."""
     links: NDArray[np.int64]
     """(M, 2), rows of a test and of what it tests."""
     library: Library | None
@@ -79,14 +93,16 @@ def material(
     kept, records = [kept[i] for i in rows], [records[i] for i in rows]
     documented = sum(bool(one.doc) for one in records)
     said = _said(kept, commits)
-    records = [one if one.doc or row not in said else replace(one, doc=said[row]) for row, one in enumerate(records)]
+    doc = [first_paragraph(kept[i].doc) if one.doc else said.get(i, "") for i, one in enumerate(records)]
+    records = [replace(one, doc=" ".join(words(told))) for one, told in zip(records, doc, strict=True)]
+    texts = Texts(tuple(doc), tuple(map(without_doc, kept)), tuple(map(heading, kept)))
     pieces = pieces_of([("", one) for one in records], tokenizer)
     shelf = None
     if lm_tokenizer is not None:
         tokens = pieces_of([("", one) for one in records], lm_tokenizer)
         shelf = _library(kept, pieces, tokens, _kin(files))
     committed = sum(bool(one.doc) for one in records) - documented
-    return Material(pieces, _links(kept), shelf, documented, committed)
+    return Material(pieces, texts, _links(kept), shelf, documented, committed)
 
 
 def _boilerplate(files: Sequence[Sequence[Chunk]]) -> frozenset[str]:
@@ -103,11 +119,11 @@ def _without(text: str, boilerplate: frozenset[str]) -> str:
 
 
 def _said(chunks: Sequence[Chunk], commits: Iterable[Commit]) -> dict[int, str]:
-    """Return, by row of CHUNKS, the words of the newest of COMMITS that wrote a good part of it, and little else."""
+    """Return, by row of CHUNKS, the message of the newest of COMMITS that wrote a good part of it, and little else."""
     found: dict[int, str] = {}
     for commit, rows in written(chunks, commits):
         for row in rows:
-            found.setdefault(row, " ".join(words(commit.message)))
+            found.setdefault(row, commit.message)
     return found
 
 

@@ -7,7 +7,8 @@ only the rows of a text are converted.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from tokenizers import Tokenizer
 from codesearch.bundle import MODEL, TOKENIZER, Bundle, Description, load, save
 from codesearch.encode import OnnxEncoder
 from codesearch.errors import CodesearchError
+from codesearch.types import Encoder
 from revela_train.precision import Precision
 from revela_train.retriever import StaticRetriever, TorchEncoder
 
@@ -127,16 +129,13 @@ def export(
         ExportMismatchError: the vectors differ by more than the precision may cause, or the tokenizer knows pieces that
             the retriever has no vector for.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        rows, dimensions = retriever.vectors.shape
-        if tokenizer.get_vocab_size() > rows:
-            raise ExportMismatchError(f"the tokenizer has {tokenizer.get_vocab_size()} pieces, the retriever {rows}")
+    rows, dimensions = retriever.vectors.shape
+    if tokenizer.get_vocab_size() > rows:
+        raise ExportMismatchError(f"the tokenizer has {tokenizer.get_vocab_size()} pieces, the retriever {rows}")
+    with whole(folder) as partial:
         onnx.save(graph(retriever, precision), str(partial / MODEL))
         tokenizer.save(str(partial / TOKENIZER))
-        save(
+        made = save(
             partial,
             Description(
                 name=name,
@@ -148,16 +147,26 @@ def export(
                 provenance=provenance | {"precision": precision},
             ),
         )
-        _compare(OnnxEncoder(load(partial)), TorchEncoder(retriever, tokenizer), texts, precision)
+        compare(OnnxEncoder(made), TorchEncoder(retriever, tokenizer), texts, precision)
+    return load(folder)
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[Path]:
+    """Give a new folder that takes the place of FOLDER when the block is done; where it fails, FOLDER stays."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    return load(folder)
 
 
-def _compare(exported: OnnxEncoder, trained: TorchEncoder, texts: Sequence[str], precision: Precision) -> None:
+def compare(exported: Encoder, trained: Encoder, texts: Sequence[str], precision: Precision) -> None:
     """Raise ExportMismatchError where the two encoders disagree on TEXTS, together and each alone."""
     expected = trained.encode(texts, "passage")
     together = exported.encode(texts, "passage")

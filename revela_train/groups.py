@@ -10,7 +10,7 @@ have seen, and no two passes over a corpus group it alike.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,6 @@ class Words:
     pieces: Ragged
     tokens: Ragged
     """The same, for the LM."""
-    code: NDArray[np.bool_]
-    """(N,), which documents are code, and not words themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,10 @@ class Library:
     """(N,), the file that a document is from, or whatever else makes documents one."""
     repository: NDArray[np.int64]
     """(N,)."""
+    row: NDArray[np.int64]
+    """(N,), the chunk that a document is of."""
+    code: NDArray[np.bool_]
+    """(N,), which are a chunk's body; the others are its doc comment."""
     related: Mapping[int, Sequence[int]] = field(default_factory=dict)
     """Clusters that belong to a cluster: tests, imports, what it documents."""
     near: Mapping[int, Sequence[int]] = field(default_factory=dict)
@@ -103,8 +105,19 @@ def library(
 
     words = None
     if asked:
-        words = Words(said(pieces), said(tokens), np.array([name == "body" for _, name in documents], np.bool_))
-    return Library(texts(pieces), texts(tokens), files[of], pieces.repository[of].astype(np.int64), words=words)
+        words = Words(said(pieces), said(tokens))
+    code = np.array([name == "body" for _, name in documents], np.bool_)
+    repository = pieces.repository[of].astype(np.int64)
+    return Library(texts(pieces), texts(tokens), files[of], repository, of, code, words=words)
+
+
+def only(shelf: Library, keep: NDArray[np.bool_]) -> Library:
+    """Return SHELF with the documents that KEEP (N,) says; the others are empty, so that numbers stay what they are."""
+
+    def emptied(texts: Ragged) -> Ragged:
+        return Ragged.of([texts[i] if keep[i] else texts[i][:0] for i in range(len(texts))])
+
+    return replace(shelf, pieces=emptied(shelf.pieces), tokens=emptied(shelf.tokens))
 
 
 def _called(corpus: Pieces, row: int) -> NDArray[np.uint16]:
@@ -140,7 +153,7 @@ class GroupSampler:
         if config.asked:
             if shelf.words is None:
                 raise ValueError("the library has no words to ask with")
-            rows = rows[shelf.words.code[rows]]
+            rows = rows[shelf.code[rows]]
         self._usable = np.zeros(len(shelf.cluster), np.bool_)
         self._usable[rows] = True
         order = rows[np.argsort(shelf.cluster[rows], kind="stable")]
@@ -164,8 +177,15 @@ class GroupSampler:
 
     def __call__(self, step: int) -> Group:
         """Return group STEP."""
+        rng = np.random.default_rng((self._config.seed, step))
+        return self.group(self._drawn(rng), rng)
+
+    def rows(self, step: int) -> list[int]:
+        """Return which documents of the library group STEP is made of."""
+        return self._drawn(np.random.default_rng((self._config.seed, step)))
+
+    def _drawn(self, rng: np.random.Generator) -> list[int]:
         config = self._config
-        rng = np.random.default_rng((config.seed, step))
         repository = int(rng.choice(self._repositories, p=self._share))
         clusters = self._chosen(repository, rng)
         wanted = config.documents - config.distractors
@@ -174,8 +194,7 @@ class GroupSampler:
         while len(drawn) < wanted and any(pools):
             # Turn by turn, so that a long file does not crowd the others out.
             drawn += [pool.pop() for pool in pools if pool][: wanted - len(drawn)]
-        drawn += self._others(repository, set(clusters), drawn, config.documents - len(drawn), rng)
-        return self.group(drawn, rng)
+        return drawn + self._others(repository, set(clusters), drawn, config.documents - len(drawn), rng)
 
     def _chosen(self, repository: int, rng: np.random.Generator) -> list[int]:
         pool = self._clusters[repository]

@@ -7,21 +7,40 @@ learns from its own loss alone, unscaled. The share is ours; the loss is Revela'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from revela_train.attention import read
 from revela_train.groups import Group
-from revela_train.lm import EmbeddedLM, document_losses, losses_again
+from revela_train.lm import OpenLM, document_losses, losses_again
 from revela_train.objective import Encode, encoded
 from revela_train.revela import document_weights, similarities
 
 _MEMORY: Final = 0.95
 """Of the running norms of both gradients."""
+
+
+class Read(Protocol):
+    """A group as the LM reads it."""
+
+    @property
+    def ids(self) -> Tensor:
+        """(B, L), tokens, right-padded."""
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, L)."""
+
+    @property
+    def counted(self) -> Tensor | None:
+        """(B, L), which tokens have a loss; None for all."""
+
+
+G = TypeVar("G", bound=Read)
 
 
 def weights_of(encode: Encode, group: Group, temperature: float) -> Tensor:
@@ -33,7 +52,7 @@ def weights_of(encode: Encode, group: Group, temperature: float) -> Tensor:
 
 def revela_loss(
     encode: Encode,
-    embedded: EmbeddedLM,
+    embedded: OpenLM,
     group: Group,
     temperature: float,
     *,
@@ -67,6 +86,16 @@ class Balance:
         """Set the gradients of both models from the losses PAIRS and OWN (Revela's)."""
         of_pairs = torch.autograd.grad(pairs, retriever, allow_unused=True)
         of_own = torch.autograd.grad(own, [*retriever, *lm], allow_unused=True)
+        self.blend(retriever, lm, of_pairs, of_own)
+
+    def blend(
+        self,
+        retriever: Sequence[nn.Parameter],
+        lm: Sequence[nn.Parameter],
+        of_pairs: Sequence[Tensor | None],
+        of_own: Sequence[Tensor | None],
+    ) -> None:
+        """Set the gradients of both models from those of pairs, of RETRIEVER, and of Revela, of RETRIEVER and LM."""
         norms = _norm(of_pairs), _norm(of_own[: len(retriever)])
         before = self.norms or norms
         self.norms = tuple(_MEMORY * b + (1 - _MEMORY) * n for b, n in zip(before, norms, strict=True))  # type: ignore[assignment]
@@ -117,39 +146,35 @@ class Heard:
 
 
 @torch.no_grad()
-def heard(
-    encode: Encode, embedded: EmbeddedLM, groups: Sequence[Group], temperature: float, *, pointer: bool = True
-) -> Heard:
-    """Return what the LM makes of GROUPS that nobody has learnt from."""
-    embedded.eval()
+def heard(weigh: Callable[[G], Tensor], lm: OpenLM, groups: Sequence[G], *, pointer: bool = True) -> Heard:
+    """Return what LM makes of GROUPS that nobody has learnt from; WEIGH gives the W (B, B) of a group."""
+    lm.eval()
     sums = torch.zeros(5, dtype=torch.float64)
     for number, group in enumerate(groups):
-        size = len(group.ids)
-        learned = weights_of(encode, group, temperature)
-        others = 1 - torch.eye(size)
+        learned = weigh(group)
+        size = len(learned)
+        itself = torch.eye(size, device=learned.device)
         turn = torch.Generator().manual_seed(number)
-        shuffled = _shuffled(learned, turn)
-        alone, documents = read(embedded.lm, group.ids, group.mask, logits=False)
-        cases = [torch.zeros(size, size), others / (size - 1), learned, shuffled]
-        found = [losses_again(embedded, alone, documents, w, pointer, group.counted) for w in cases]
+        alone, documents = read(lm.lm, group.ids, group.mask, logits=False)
+        cases = [torch.zeros_like(learned), (1 - itself) / (size - 1), learned, _shuffled(learned, turn)]
+        found = [losses_again(lm, alone, documents, w, pointer, group.counted) for w in cases]
         # Document i looks at i + k alone, k from 1: every pair is met once.
         singles = [
-            losses_again(embedded, alone, documents, torch.eye(size).roll(k, 1), pointer, group.counted)
-            for k in range(1, size)
+            losses_again(lm, alone, documents, itself.roll(k, 1), pointer, group.counted) for k in range(1, size)
         ]
         found.append(torch.stack(singles).min(0).values)
-        sums += torch.stack([f.double().mean() for f in found])
-    embedded.train()
+        sums += torch.stack([f.double().mean() for f in found]).cpu()
+    lm.train()
     return Heard(*(sums / len(groups)).tolist())
 
 
 @torch.no_grad()
-def gain(encode: Encode, embedded: EmbeddedLM, group: Group, temperature: float, *, pointer: bool = True) -> float:
+def gain(weigh: Callable[[G], Tensor], lm: OpenLM, group: G, *, pointer: bool = True) -> float:
     """Return how much lower the loss of GROUP is for what the retriever shows each document of the others, nats."""
-    alone, documents = read(embedded.lm, group.ids, group.mask, logits=False)
-    learned = weights_of(encode, group, temperature)
+    alone, documents = read(lm.lm, group.ids, group.mask, logits=False)
+    learned = weigh(group)
     with_others, without = (
-        losses_again(embedded, alone, documents, weights, pointer, group.counted).mean()
+        losses_again(lm, alone, documents, weights, pointer, group.counted).mean()
         for weights in (learned, torch.zeros_like(learned))
     )
     return float(without - with_others)

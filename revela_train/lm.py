@@ -70,8 +70,8 @@ class MixedKeys(nn.Module):
         return torch.lerp(before, keys, own.expand_as(keys))
 
 
-class EmbeddedLM(nn.Module):
-    """The LM with its tokenizer and, unless it has none, its pointer head."""
+class OpenLM(nn.Module):
+    """A causal LM that other documents were let into, with its tokenizer and, unless it has none, a pointer head."""
 
     def __init__(
         self, lm: PreTrainedModel, pointer: PointerHead | None, tokenizer: Tokenizer, longest: int = LONGEST
@@ -82,13 +82,25 @@ class EmbeddedLM(nn.Module):
         self.lm, self.pointer = lm, pointer
         self.tokenizer, self.longest = tokenizer, longest
 
+    def spelled(self, text: str) -> str:
+        """Return what the tokenizer reads of TEXT."""
+        raise NotImplementedError
+
     def tokenise(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return tokens and mask (B, L) of raw TEXTS, right-padded, L at most `longest`.
 
-        A text without a word is one unknown token, whose loss is nothing.
+        A text without a token is one zero, whose loss is nothing.
         """
-        encoded = self.tokenizer.encode_batch_fast([" ".join(words(text)) for text in texts])
+        encoded = self.tokenizer.encode_batch_fast([self.spelled(text) for text in texts])
         return padded([e.ids[: self.longest] for e in encoded])
+
+
+class EmbeddedLM(OpenLM):
+    """The one that ships."""
+
+    def spelled(self, text: str) -> str:
+        """Return the words of TEXT."""
+        return " ".join(words(text))
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -101,7 +113,7 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 
 def document_losses(
-    embedded: EmbeddedLM,
+    embedded: OpenLM,
     ids: Tensor,
     mask: Tensor,
     weights: Tensor,
@@ -120,7 +132,7 @@ def document_losses(
 
 
 def losses_again(
-    embedded: EmbeddedLM,
+    embedded: OpenLM,
     alone: Reading,
     documents: Documents,
     weights: Tensor,

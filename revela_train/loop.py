@@ -34,10 +34,10 @@ class Stepped:
     """Since this process began to train."""
 
 
-def rate(step: int, steps: int) -> float:
-    """Return the share of the peak rate at STEP of STEPS: up from zero, then linearly down to it."""
-    warm = max(1, round(_WARM_UP * steps))
-    return min((step + 1) / warm, max(0.0, (steps - step) / (steps - warm)))
+def rate(step: int, steps: int, warm: int | None = None) -> float:
+    """Return the share of the peak rate at STEP of STEPS: up from zero in WARM steps, then linearly down to it."""
+    warm = max(1, round(_WARM_UP * steps) if warm is None else min(warm, steps - 1))
+    return min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
 
 
 def train(

@@ -28,7 +28,7 @@ def info_nce(queries: Tensor, passages: Tensor, temperature: float, same: Tensor
     scores = queries @ passages.T / temperature  # (B, B)
     if same is not None:
         scores = scores.masked_fill(same, -torch.inf)
-    target = torch.arange(len(scores))
+    target = torch.arange(len(scores), device=scores.device)
     return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,15 +29,14 @@ from codesearch.bundle import TOKENIZER
 from revela_train import checkpoint, corpus, export, lm, tokenizer
 from revela_train.adapt import from_bundle
 from revela_train.batches import PairSampler
-from revela_train.config import JointConfig, PretrainConfig
+from revela_train.config import JointConfig, PretrainConfig, RevelaConfig
 from revela_train.corpus import Pieces
 from revela_train.groups import Group, GroupConfig, GroupSampler, files_of, library
-from revela_train.joint import Balance, Heard, heard, revela_loss
+from revela_train.joint import Balance, Heard, heard, revela_loss, weights_of
 from revela_train.loop import docstring_mrr, rate
 from revela_train.objective import pairs_loss
 from revela_train.pretrain import Say, compared, development_questions, development_rows, frequencies
 from revela_train.retriever import StaticRetriever
-from revela_train.revela import RevelaConfig
 
 FREQUENCIES: Final = "frequencies.safetensors"
 """How many chunks of the corpus hold each piece, (V,) int32: what anchors an adapted retriever."""
@@ -62,6 +62,10 @@ class Joint:
         """Return the temperature of the document weights at STEP."""
         config = RevelaConfig(temperature=self.config.temperature, last_temperature=self.config.last_temperature)
         return config.temperature_at(step / self.config.steps)
+
+    def weigh(self, step: int) -> Callable[[Group], Tensor]:
+        """Return what gives the W (B, B) of a group at STEP."""
+        return partial(weights_of, self.retriever.bags, temperature=self.temperature_at(step))
 
 
 def train(run: Joint, pairs: PairSampler, groups: GroupSampler, temperature: float, folder: Path) -> Iterator[int]:
@@ -160,7 +164,7 @@ def pretrain(work: Path, base: Path, out: Path, config: JointConfig, say: Say, c
             said = f"step {step}/{config.steps}  LM {np.mean(run.losses[-50:]):.3f}  share {share}"
             say(f"{said}  {time.monotonic() - began:.0f} s")
         if step % 400 == 0:
-            found = heard(run.retriever.bags, run.embedded, measured[: _HEARD // 6], run.temperature_at(step))
+            found = heard(run.weigh(step), run.embedded, measured[: _HEARD // 6])
             say(f"  {found}; development MRR {docstring_mrr(run.retriever, *questions):.4f}")
     _write(run, pieces, pieces_tokenizer, measured, docstring_mrr(run.retriever, *questions), out, say, command)
 
@@ -175,10 +179,10 @@ def _write(
     say: Say,
     command: str,
 ) -> None:
-    temperature = run.temperature_at(run.config.steps)
+    weigh = run.weigh(run.config.steps)
     found: dict[str, Heard] = {
-        "with pointer": heard(run.retriever.bags, run.embedded, measured, temperature),
-        "without": heard(run.retriever.bags, run.embedded, measured, temperature, pointer=False),
+        "with pointer": heard(weigh, run.embedded, measured),
+        "without": heard(weigh, run.embedded, measured, pointer=False),
     }
     for name, one in found.items():
         say(f"{name}: {one}")

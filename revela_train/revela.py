@@ -1,6 +1,6 @@
 """Revela's objective as published: how similar documents are says how much of them the LM sees; its loss says how well.
 
-    texts ─ views ─▶ query and passage tokens ─ retriever ─▶ vectors ─ similarities ─▶ S ─ document_weights ─▶ W
+    queries and passages ─ retriever ─▶ vectors ─ similarities ─▶ S ─ document_weights ─▶ W
     S, LM, batch ─ losses ─▶ next-token loss of the LM with W, whose gradient in S trains the retriever
 
 Cai et al., arXiv 2506.16552, and the authors' code. What we add to it lives elsewhere and calls these pieces.
@@ -8,9 +8,7 @@ Cai et al., arXiv 2506.16552, and the authors' code. What we add to it lives els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -18,36 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from revela_train.attention import attend, read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevelaConfig:
-    """The published choices. As it stands: the paper's recipe for code."""
-
-    temperature: float = 1e-4
-    """Divides similarities before the softmax over documents, at the first step. Paper: 1e-4 throughout. That low it is
-    an arg-max: a document whose best partner leads by more than about .001 has no gradient."""
-    last_temperature: float | None = None
-    """The same at the last step, approached geometrically; None: as at the first. Paper: None."""
-    v_norm: bool = False
-    """Divide what a document says by the mean length of its values. Paper: on for Wikipedia, off for code."""
-    dual: bool = False
-    """Add the loss of the documents read alone, weight 1. Paper: off."""
-    first_half: bool = False
-    """Let only the first half of a document be its query. Paper: on for Wikipedia, off for code."""
-    query_prefix: str = "query: "
-    """Paper: "Query: " in the text, "query: " in the code."""
-    passage_prefix: str = "passage: "
-    """Paper: "Passage: " in the text, "passage: " in the code."""
-
-    def temperature_at(self, progress: float) -> float:
-        """Return the temperature when PROGRESS (0 to 1) of the steps are done."""
-        last = self.temperature if self.last_temperature is None else self.last_temperature
-        return float(self.temperature ** (1 - progress) * last**progress)
-
-
-CODE: Final = RevelaConfig()
-WIKIPEDIA: Final = RevelaConfig(v_norm=True, first_half=True)
+from revela_train.config import RevelaConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +29,6 @@ class Losses:
     """The documents read with a look at each other, pass 2."""
     alone: Tensor
     """The documents read alone, pass 1; without gradient unless it is part of the total."""
-
-
-def views(
-    texts: Sequence[str], tokenise: Callable[[str], list[int]], end: int | None, config: RevelaConfig
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the tokens of each text as a query and as a passage, for the retriever; the LM gets it bare.
-
-    END, the token whose state is the embedding, closes both; None for a retriever that reads a bag of pieces. The first
-    half is counted in the tokens of prefix and text together, rounded down, as in the released code. TOKENISE cuts long
-    texts, one token shorter than the retriever may read.
-    """
-    closing = [] if end is None else [end]
-    queries = [tokenise(config.query_prefix + text) for text in texts]
-    if config.first_half:
-        queries = [query[: len(query) // 2] for query in queries]
-    passages = [tokenise(config.passage_prefix + text) for text in texts]
-    return [query + closing for query in queries], [passage + closing for passage in passages]
 
 
 def similarities(queries: Tensor, passages: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from codesearch import adaptation, generations, git
 from codesearch.adaptation import Adaptation
 from codesearch.bundle import TOKENIZER, Bundle
 from codesearch.errors import GitError
-from codesearch.eval.heldout import Asked, HeldOut, hold_out, prove
+from codesearch.eval.heldout import HeldOut, hold_out, prove
 from codesearch.eval.proof import FEWEST, Verdict, judge
 from codesearch.events import Adapting, Event, Warned
 from codesearch.text import bag, document, heading
@@ -36,8 +36,12 @@ from codesearch.workspace import Workspace
 from revela_train import export, lm
 from revela_train.adapt import from_bundle
 from revela_train.adaptation import Adapted, Development, TooLittleError, adapt, development
+from revela_train.backbone import Backbone
+from revela_train.backbone import attempt as of_backbone
 from revela_train.config import AdaptConfig, Objective
+from revela_train.distributed import world
 from revela_train.documents import Material, material
+from revela_train.exam import answered
 
 _NICE: Final = 10
 """Added to the process's niceness: whoever works on the machine comes first."""
@@ -50,8 +54,8 @@ def frequencies() -> Tensor:
     return load_file(Path(__file__).parent / "models" / "frequencies.safetensors")["counts"].float()
 
 
-def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, Adaptation]:
-    """Adapt the base to WORKSPACE, whose index is up to date; let it answer if it has proved that it helps.
+def train(workspace: Workspace, config: AdaptConfig | Backbone) -> Generator[Event, None, Adaptation]:
+    """Adapt the base, or a transformer, to WORKSPACE, whose index is up to date; let it answer if it proves to help.
 
     Yields what happens, and returns what came of it, which is recorded.
 
@@ -71,7 +75,7 @@ def train(workspace: Workspace, config: AdaptConfig) -> Generator[Event, None, A
 
 
 def _train(
-    workspace: Workspace, config: AdaptConfig, folder: Path
+    workspace: Workspace, config: AdaptConfig | Backbone, folder: Path
 ) -> Generator[Event, None, tuple[Adaptation, Path | None]]:
     began, base, settings = time.monotonic(), workspace.base, workspace.settings
     yield Adapting("reading what there is to learn from")
@@ -123,11 +127,17 @@ class Attempt:
     bundle: Bundle
 
 
-def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: Path) -> Generator[Event, None, Attempt]:
-    """Adapt BASE to what HELD, a copy of ROOT, holds; export it to OUT.
+def attempt(
+    held: HeldOut, root: Path, base: Bundle, config: AdaptConfig | Backbone, out: Path
+) -> Generator[Event, None, Attempt]:
+    """Adapt BASE, or a transformer in its place, to what HELD, a copy of ROOT, holds; export it to OUT.
 
     Its development questions say when to stop; those of the test are not looked at.
     """
+    if isinstance(config, Backbone):
+        said = {"base": base.fingerprint, "commit": _commit(root), "machine": _machine()}
+        with world() as alone:
+            return Attempt(*(yield from of_backbone(held, config, out, said, alone)))
     tokenizer = Tokenizer.from_file(str(base.folder / TOKENIZER))
     embedded = None if config.objective is Objective.PAIRS else lm.load(lm.shipped())
     offered = material(held.chunks, tokenizer, embedded.tokenizer if embedded else None, held.commits)
@@ -137,6 +147,7 @@ def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: P
     provenance = _provenance(root, base, config, offered, adapted)
     name = f"{base.description.name}, adapted"
     retriever = adapted.retriever
+    assert retriever is not None, "a static one"
     yield Adapting("exporting")
     made = export.export(retriever, tokenizer, out, name=name, texts=texts, provenance=provenance, adapted=True)
     return Attempt(adapted, made)
@@ -145,37 +156,26 @@ def attempt(held: HeldOut, root: Path, base: Bundle, config: AdaptConfig, out: P
 def development_of(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, list[str]]:
     """Return the development questions over the copy's chunks, and some of those as texts."""
     chunks = held.chunks
-    of_file: dict[str, list[int]] = {}
-    for i, chunk in enumerate(chunks):
-        of_file.setdefault(chunk.path, []).append(i)
     texts = [bag(document(chunk)) for chunk in chunks]
 
     def pieces(said: list[str]) -> list[Any]:
         return [np.array(encoding.ids, np.int64) for encoding in tokenizer.encode_batch_fast(said)]
 
-    def answers(one: Asked) -> list[int]:
-        files = {path for path, _ in one.places}
-        return [i for path in files for i in of_file[path] if one.answered_by(path, chunks[i].span)]
-
     asked = pieces([bag(one.sentence) for one in held.development])
     step = max(1, len(texts) // _COMPARED)
     headings = pieces([bag(heading(chunk)) for chunk in chunks])
-    right = list(map(answers, held.development))
+    right = answered(held.development, chunks)
     return development(asked, pieces(texts), headings, right), texts[::step][:_COMPARED]
 
 
 def _provenance(root: Path, base: Bundle, config: AdaptConfig, offered: Material, adapted: Adapted) -> dict[str, Any]:
-    try:
-        commit = git.run(root, "rev-parse", "HEAD").decode("ascii", "replace").strip()
-    except GitError:
-        commit = ""
     return {
         "base": base.fingerprint,
         "objective": config.objective,
         "config": asdict(config),
         "steps": adapted.steps,
         "seed": config.seed,
-        "commit": commit,
+        "commit": _commit(root),
         "chunks": len(offered.pieces.repository),
         "documented": offered.documented,
         "commit_messages": offered.committed,
@@ -183,5 +183,16 @@ def _provenance(root: Path, base: Bundle, config: AdaptConfig, offered: Material
         "development_mrr": [round(adapted.before, 4), round(adapted.after, 4)],
         "revela_share": round(float(np.mean(adapted.shares)), 4) if adapted.shares else None,
         "held_out_losses": asdict(adapted.heard) if adapted.heard else None,
-        "machine": f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": _machine(),
     }
+
+
+def _commit(root: Path) -> str:
+    try:
+        return git.run(root, "rev-parse", "HEAD").decode("ascii", "replace").strip()
+    except GitError:
+        return ""
+
+
+def _machine() -> str:
+    return f"{torch.get_num_threads()} threads, torch {torch.__version__}"

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from codesearch.config import Config
     from codesearch.server.methods import Methods
     from codesearch.workspace import Workspace
+    from revela_train.backbone import Backbone
+    from revela_train.config import AdaptConfig
 
 NOTHING_FOUND: Final = 1
 ERROR: Final = 2
@@ -60,6 +62,14 @@ class Objectives(StrEnum):
     BOTH = "both"
     PAIRS = "pairs"
     REVELA = "revela"
+
+
+class Presets(StrEnum):
+    """`revela_train.config.Preset`, which need not be installed."""
+
+    REPOSITORY = "repository"
+    PAPER_CODE = "paper-code"
+    PAPER_WIKIPEDIA = "paper-wikipedia"
 
 
 class Clients(StrEnum):
@@ -238,7 +248,7 @@ def index(
         why_not = workspace.training_due()
         if why_not is None:
             try:
-                _train(workspace, errors, budget=_seconds(given))
+                _train(workspace, errors, _recipe(budget=_seconds(given)))
             except CodesearchError as error:
                 _complain(f"codesearch: the retriever is not adapted: {error}\nThe index is up to date and answers.")
         elif why_not:
@@ -247,7 +257,11 @@ def index(
 
 @app.command(
     short_help="Adapt the retriever to a folder now.",
-    epilog=_examples("codesearch train", "codesearch train ~/src/flask --budget 10m"),
+    epilog=_examples(
+        "codesearch train",
+        "codesearch train ~/src/flask --budget 10m",
+        "codesearch train --backbone sentence-transformers/all-MiniLM-L6-v2 --lm HuggingFaceTB/SmolLM2-135M",
+    ),
 )
 def train(
     root: Annotated[Path, typer.Argument(help="The folder to adapt the retriever to.", metavar="ROOT")] = Path(),
@@ -256,6 +270,14 @@ def train(
         Objectives, typer.Option(help="What is minimised; `revela` is the paper's method and nothing else.")
     ] = Objectives.BOTH,
     seed: Annotated[int, typer.Option(help="Of everything random.", metavar="N")] = 0,
+    backbone: Annotated[
+        str,
+        typer.Option(help="Train this transformer, a folder or a name on Hugging Face, instead.", metavar="MODEL"),
+    ] = "",
+    lm: Annotated[
+        str, typer.Option(help="What teaches it: a causal LM. [default: the one that ships]", metavar="MODEL")
+    ] = "",
+    preset: Annotated[Presets, typer.Option(help="How a transformer is trained.")] = Presets.REPOSITORY,
     as_json: Json = False,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
@@ -273,9 +295,12 @@ def train(
     need_extra()
     given = _config(root, hidden, no_ignore, max_filesize, color, budget=budget or None)
     errors = console(given["color"], stderr=True)
+    if lm and not backbone:
+        raise UsageError("--lm teaches a --backbone; the retriever that ships has an LM of its own. Name both.")
+    recipe = _recipe(backbone, lm, preset, budget=_seconds(given), objective=objective, seed=seed)
     with _open(root, index_dir, given) as workspace:
         _refresh(workspace, errors)
-        said = _train(workspace, errors, budget=_seconds(given), objective=objective, seed=seed)
+        said = _train(workspace, errors, recipe)
     if as_json:
         print(report.adaptation_json(said))
     else:
@@ -843,14 +868,28 @@ def doctor(root: Root = Path(), as_json: Json = False, index_dir: IndexDir = Non
         raise typer.Exit(ERROR)
 
 
-def _train(workspace: Workspace, errors: Console, **said: Any) -> Adaptation:
-    from codesearch.cli.progress import Watch
-    from revela_train.config import AdaptConfig, Objective
-    from revela_train.workspace import train
+def _recipe(
+    backbone: str = "", lm: str = "", preset: Presets = Presets.REPOSITORY, **said: Any
+) -> AdaptConfig | Backbone:
+    """Return how to train; a transformer is found and checked now, before any work is lost."""
+    from revela_train.config import PRESETS, AdaptConfig, Objective, Preset
 
     if "objective" in said:
         said["objective"] = Objective(said["objective"])
-    done = Watch(errors).follow(train(workspace, AdaptConfig(**said)))
+    if not backbone:
+        return AdaptConfig(**said)
+    from revela_train.backbone import prepare
+
+    if said["objective"] is Objective.BOTH:
+        del said["objective"]  # the preset's own
+    return prepare(backbone, lm or None, replace(PRESETS[Preset(preset)], **said))
+
+
+def _train(workspace: Workspace, errors: Console, recipe: AdaptConfig | Backbone) -> Adaptation:
+    from codesearch.cli.progress import Watch
+    from revela_train.workspace import train
+
+    done = Watch(errors).follow(train(workspace, recipe))
     which = "adapted" if done.accepted else "not adapted"
     errors.print(f"{which}: {done.reason} ({done.questions} questions, {done.seconds:.0f} s)", soft_wrap=True)
     return done

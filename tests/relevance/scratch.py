@@ -27,13 +27,12 @@ from codesearch.paths import base_bundle
 from codesearch.settings import Settings
 from revela_train import lm
 from revela_train.adaptation import Development
-from revela_train.config import JointConfig, PretrainConfig
+from revela_train.config import JointConfig, PretrainConfig, RevelaConfig
 from revela_train.corpus import Pieces
 from revela_train.groups import GroupConfig, GroupSampler, files_of, library
 from revela_train.joint import revela_loss
 from revela_train.pretrain import frequencies
 from revela_train.retriever import StaticRetriever
-from revela_train.revela import RevelaConfig
 from revela_train.workspace import development_of
 
 MOST: Final = 600

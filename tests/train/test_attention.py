@@ -21,14 +21,11 @@ from transformers import (  # noqa: E402
 
 from codesearch.errors import UsageError  # noqa: E402
 from revela_train.attention import attend, in_batch_attention, open_to_others, read  # noqa: E402
+from revela_train.config import CODE, WIKIPEDIA, RevelaConfig  # noqa: E402
 from revela_train.revela import (  # noqa: E402
-    CODE,
-    WIKIPEDIA,
-    RevelaConfig,
     document_weights,
     losses,
     similarities,
-    views,
 )
 from tests.train.slow_attention import slow_attention  # noqa: E402
 
@@ -216,26 +213,6 @@ def test_the_published_choices() -> None:
     assert (WIKIPEDIA.v_norm, WIKIPEDIA.first_half, WIKIPEDIA.dual) == (True, True, False)
     annealed = RevelaConfig(temperature=0.1, last_temperature=0.001)
     assert [annealed.temperature_at(p) for p in (0, 0.5, 1)] == pytest.approx([0.1, 0.01, 0.001])
-
-
-def test_views_prefix_each_text_and_halve_only_queries() -> None:
-    def tokenise(text: str) -> list[int]:
-        return [ord(c) for c in text]
-
-    def text(ids: list[int]) -> str:
-        return "".join(map(chr, ids))
-
-    queries, passages = views(["abcdef", "x"], tokenise, ord("$"), CODE)
-    assert [*map(text, queries), *map(text, passages)] == [
-        "query: abcdef$",
-        "query: x$",
-        "passage: abcdef$",
-        "passage: x$",
-    ]
-    queries, passages = views(["0123456789"], tokenise, ord("$"), WIKIPEDIA)
-    assert [*map(text, queries), *map(text, passages)] == ["query: 0$", "passage: 0123456789$"]
-    queries, _ = views(["ab"], tokenise, None, RevelaConfig(query_prefix=""))
-    assert [*map(text, queries)] == ["ab"]
 
 
 def test_the_dual_loss_adds_the_documents_read_alone() -> None:

@@ -74,7 +74,7 @@ def test_code_is_asked_for_with_what_was_said_of_it_or_else_with_its_name(shop: 
     assert shelf is not None and shelf.words is not None
     said = {
         str(pieces.decode(shelf.tokens[i].tolist())): str(pieces.decode(shelf.words.tokens[i].tolist()))
-        for i in np.flatnonzero(shelf.words.code).tolist()
+        for i in np.flatnonzero(shelf.code).tolist()
     }
     of = {body.replace(" ##", ""): words.replace(" ##", "") for body, words in said.items()}
     assert next(words for body, words in of.items() if "ceil" in body).startswith("round the price")

@@ -1,6 +1,7 @@
 """Groups of documents, and one step of Revela and contrast together."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ def shelf() -> Library:
     texts = [rng.integers(1, PIECES, rng.integers(6, 30)).astype(np.uint16) for _ in range(CLUSTERS * EACH)]
     cluster = np.repeat(np.arange(CLUSTERS), EACH)
     ragged = Ragged.of(texts)
-    return Library(ragged, ragged, cluster, np.zeros(len(texts), np.int64), {0: [1]}, {0: [30]})
+    every = np.arange(len(texts))
+    body = np.ones(len(texts), np.bool_)
+    return Library(ragged, ragged, cluster, np.zeros(len(texts), np.int64), every, body, {0: [1]}, {0: [30]})
 
 
 def test_a_group_is_a_few_files_with_several_documents_and_distractors(shelf: Library) -> None:
@@ -56,7 +59,7 @@ def test_what_is_asked_for_with_words_is_code_and_has_a_loss_on_its_code_alone(s
     texts = len(shelf.cluster)
     said = Ragged.of([rng.integers(1, PIECES, rng.integers(1, 9)).astype(np.uint16) for _ in range(texts)])
     code = np.arange(texts) % 2 == 1
-    sampler = GroupSampler(replace(shelf, words=Words(said, said, code)), replace(CONFIG, asked=True, words=4))
+    sampler = GroupSampler(replace(shelf, code=code, words=Words(said, said)), replace(CONFIG, asked=True, words=4))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         retriever = StaticRetriever(PIECES, 8)
@@ -103,6 +106,6 @@ def test_what_is_heard_of_unseen_documents_is_what_each_weighing_gives(shelf: Li
     retriever = StaticRetriever(PIECES, 16)
     group = GroupSampler(shelf, CONFIG)(0)
     group = type(group)(group.bags, group.ids % embedded.lm.config.vocab_size, group.mask, group.rows)
-    found = heard(retriever.bags, embedded, [group], 0.1)
+    found = heard(partial(weights_of, retriever.bags, temperature=0.1), embedded, [group])
     assert found.best <= min(found.uniform, found.shuffled)
     assert found.none > 0

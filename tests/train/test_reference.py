@@ -9,6 +9,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from typer.testing import CliRunner
 
 from revela_train.cli import app
@@ -27,6 +29,26 @@ def test_every_published_quantity_is_met(path: Path) -> None:
     found = differences(path)
     assert {d.quantity for d in found} >= {"loss_pass1", "loss_pass2", "logits_pass2", "grad_S"}
     assert all(d.agrees for d in found), found
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("kernel", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION], ids=lambda kernel: kernel.name)
+def test_every_kernel_that_attends_meets_them(kernel: SDPBackend, path: Path) -> None:
+    with sdpa_kernel(kernel):
+        found = differences(path)
+    assert all(d.agrees for d in found), found
+
+
+BF16 = {"W": 0.0, "loss_pass1": 0.01, "loss_pass2": 0.01, "logits_pass1": 0.1, "logits_pass2": 0.1, "grad_S": 0.01}
+"""What multiplying in bfloat16 may change. Losses are about 5 nats, logits up to 4, the largest gradients .1 to .2."""
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
+def test_bfloat16_stays_within_its_bounds_and_leaves_the_weights_alone(path: Path) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = {d.quantity: d.largest for d in differences(path)}
+    assert all(found[quantity] <= most for quantity, most in BF16.items()), found
+    assert found["logits_pass2"] > 1e-3, "it did multiply in bfloat16"
 
 
 def test_the_references_cover_both_normalisations_and_shared_keys() -> None:

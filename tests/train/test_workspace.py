@@ -306,3 +306,22 @@ def test_the_commands_say_what_came_of_it(jargon: Path) -> None:
     assert measured.returncode == 0
     assert "base, ranked" in measured.stdout
     assert codesearch("train", str(jargon), "--budget", "soon").returncode == 2
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch's exporter says of itself
+def test_a_transformer_is_trained_and_has_to_prove_itself_as_any_other(jargon: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from revela_train.backbone import prepare
+    from revela_train.config import PRESETS, Preset
+    from tests.train import families
+
+    small = replace(PRESETS[Preset.REPOSITORY], steps=12, pairs=16, documents=6, lora=0, rate=3e-3, evaluate_every=6)
+    wanted = prepare(str(families.write(tmp_path / "bert", "bert")), None, small)
+    with Workspace.open(jargon) as workspace:
+        finish(workspace.index())
+        events, said = finish(train(workspace, wanted))
+        assert said.questions >= 50 and {"base, alone", "adapted, alone", "adapted, ranked"} <= said.figures.keys()
+        assert [event.steps for event in events if isinstance(event, Trained)] == [*range(1, 13)]
+        assert workspace.ask("unlatch quane", min_score=0).hits
+        answers = workspace.status().model
+        assert (answers == f"{tmp_path / 'bert'}, adapted") is said.accepted

@@ -1,0 +1,82 @@
+"""Several processes, one a GPU, as `torchrun` starts them: who is who, and what they tell each other.
+
+A group of documents belongs to one process and is never looked into by another. Pairs are told apart from those of all,
+so their vectors are gathered, with the gradient. What is learnt is the mean of all gradients; since each process starts
+from the same weights and steps alike, nothing else has to be told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among all."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 - immutable
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes."""
+        return self.rank == 0
+
+    def gathered(self, vectors: Tensor) -> Tensor:
+        """Return the VECTORS (B / size, D) of all processes, (B, D), process after process.
+
+        The gradient of each comes back to it from all: summed, as if there were as many losses. `averaged` undoes that.
+        """
+        if self.size == 1:
+            return vectors
+        return torch.cat(torch.distributed.nn.all_gather(vectors.contiguous()))  # type: ignore[no-untyped-call]
+
+    def averaged(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """Return the mean of each of GRADIENTS over the processes; None stays None, in all of them."""
+        if self.size > 1:
+            for gradient in gradients:
+                if gradient is not None:
+                    dist.all_reduce(gradient)
+                    gradient /= self.size
+        return gradients
+
+    def mean(self, number: float) -> float:
+        """Return the mean of NUMBER over the processes."""
+        if self.size == 1:
+            return number
+        total = torch.tensor(number, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return float(total) / self.size
+
+    def wait(self) -> None:
+        """Wait until all are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def world(device: str | None = None) -> Iterator[World]:
+    """Join the processes that `torchrun` started, or be alone; on a GPU where there is one, unless DEVICE says else."""
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if kind == "cuda":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        torch.cuda.set_device(local)
+        kind = f"cuda:{local}"
+    where = torch.device(kind)
+    if size > 1:
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, where)
+    finally:
+        if size > 1:
+            dist.destroy_process_group()

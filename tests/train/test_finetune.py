@@ -1,0 +1,178 @@
+"""Training a transformer: what is minimised, over how many processes, and that a killed run goes on as if unharmed."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+from codesearch.errors import UsageError  # noqa: E402
+from revela_train.backbone import Backbone, drawn, offered, opened  # noqa: E402
+from revela_train.config import PRESETS, FinetuneConfig, Objective, Preset, RevelaConfig  # noqa: E402
+from revela_train.corpus import chunks_of  # noqa: E402
+from revela_train.distributed import World  # noqa: E402
+from revela_train.finetune import Finetuning  # noqa: E402
+from revela_train.hub import find  # noqa: E402
+from revela_train.revela import losses, similarities  # noqa: E402
+from tests.train import families  # noqa: E402
+
+SMALL = FinetuneConfig(
+    objective=Objective.BOTH,
+    steps=6,
+    documents=6,
+    groups=2,
+    pairs=4,
+    longest=24,
+    lm_longest=24,
+    rate=1e-2,
+    lm_rate=1e-2,
+    warm_up=2,
+    lora=0,
+    bf16=False,
+    revela=RevelaConfig(temperature=0.1),
+    asked=True,
+    checkpoint_every=2,
+)
+DEEDS = [("open", "file"), ("close", "socket"), ("read", "page"), ("write", "line"), ("parse", "header")]
+FILES = {
+    f"{thing}.py": "".join(
+        f'def {deed}_{thing}(store, items):\n    """Let the {thing} {deed} its {noun}."""\n'
+        f"    for value in items:\n        store.{deed}(value.{noun})\n    return store.{thing}(items)\n\n\n"
+        for deed, noun in [
+            ("open", "file"),
+            ("close", "socket"),
+            ("read", "page"),
+            ("write", "line"),
+            ("parse", "header"),
+        ]
+    )
+    for thing in ["basket", "price", "token", "session", "cache", "query", "color", "text"]
+}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("repository")
+    for name, text in FILES.items():
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return families.write(folder / "retriever", "bert"), families.write(folder / "lm", "llama", lm=True)
+
+
+def run_of(
+    config: FinetuneConfig, repository: Path, checkpoints: tuple[Path, Path], us: World | None = None
+) -> Finetuning:
+    retriever, lm = opened(Backbone(find(str(checkpoints[0])), find(str(checkpoints[1])), config), torch.device("cpu"))
+    chunks = [one for its in chunks_of(repository) for one in its]
+    shown = drawn([offered(chunks)], lm, config)
+    return Finetuning(retriever, lm, shown.groups, shown.pairs, config, us or World())
+
+
+def test_a_run_that_was_killed_goes_on_with_the_same_losses(
+    repository: Path, checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = replace(SMALL, lora=4, lora_alpha=8, lora_dropout=0.2)
+    whole = run_of(config, repository, checkpoints)
+    assert [stepped.step for stepped in whole.run()] == [1, 2, 3, 4, 5, 6]
+    killed = run_of(config, repository, checkpoints)
+    for stepped in killed.run(tmp_path / "work"):
+        if stepped.step == 5:  # one step after the second checkpoint
+            break
+    resumed = run_of(config, repository, checkpoints)
+    assert [stepped.step for stepped in resumed.run(tmp_path / "work")] == [5, 6]
+    assert resumed.history == whole.history
+    assert resumed.shares == whole.shares
+    texts = ["open the basket", "a token"]
+    np.testing.assert_array_equal(resumed.retriever.encode(texts, "query"), whole.retriever.encode(texts, "query"))
+    with pytest.raises(UsageError, match="another configuration"):
+        next(run_of(replace(config, seed=1), repository, checkpoints).run(tmp_path / "work"))
+
+
+def test_both_losses_fall_and_revela_has_its_share(repository: Path, checkpoints: tuple[Path, Path]) -> None:
+    run = run_of(replace(SMALL, steps=16, groups=1, pairs=8, share=0.4), repository, checkpoints)
+    list(run.run())
+    loss, contrast = (np.array(column, np.float64) for column in zip(*run.history, strict=True))
+    assert loss[-4:].mean() < loss[:4].mean() - 0.1
+    assert contrast[-4:].mean() < contrast[:4].mean() - 0.1
+    assert run.shares[0] == pytest.approx(0.4) and min(run.shares) > 0
+
+
+def test_the_papers_objective_is_the_papers_loss_and_no_more(repository: Path, checkpoints: tuple[Path, Path]) -> None:
+    config = replace(SMALL, objective=Objective.REVELA, revela=RevelaConfig(dual=True, v_norm=True), steps=1)
+    run = run_of(config, repository, checkpoints)
+    assert run.pairs is None and run.groups is not None and run.lm is not None
+    expected = []
+    for number in range(config.groups):
+        group = run.groups(number)
+        assert group.queries is None and group.counted is None
+        vectors = [run.retriever.vectors(group.documents, role, longest=24) for role in ("query", "passage")]
+        expected.append(losses(similarities(*vectors), run.lm.lm, group.ids, group.mask, config.revela).total.item())
+    no_dropout = run_of(config, repository, checkpoints)
+    for part in no_dropout.retriever.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    (stepped,) = no_dropout.run()
+    assert stepped.contrast is None
+    assert stepped.loss == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+WORKER = """
+import json, sys
+from pathlib import Path
+import torch
+from revela_train.distributed import world
+from tests.train.test_finetune import without_dropout
+
+torch.set_num_threads(1)
+with world("cpu") as us:
+    told = without_dropout(Path(sys.argv[1]), (Path(sys.argv[2]), Path(sys.argv[3])), us)
+    Path(sys.argv[4], f"{us.rank}.json").write_text(json.dumps([us.rank, us.size, *told]))
+"""
+
+
+def without_dropout(repository: Path, checkpoints: tuple[Path, Path], us: World) -> tuple[list[object], float]:
+    """Three steps of process US; the losses, and the sum of all weights."""
+    run = run_of(replace(SMALL, steps=3), repository, checkpoints, us)
+    for part in run.retriever.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    list(run.run())
+    return list(run.history), sum(one.detach().double().sum().item() for one in run.retriever.parameters())
+
+
+def test_two_processes_learn_what_one_learns(repository: Path, checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
+    """Groups are shared out and stay apart; pairs are told from those of all; the mean gradient is the same."""
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launch, str(script), str(repository), *map(str, checkpoints), str(tmp_path)]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    both = [json.loads(file.read_text()) for file in sorted(tmp_path.glob("*.json"))]
+    assert [(rank, size) for rank, size, *_ in both] == [(0, 2), (1, 2)]
+    history, total = without_dropout(repository, checkpoints, World())
+    for *_, its_history, its_total in both:
+        np.testing.assert_allclose(np.array(its_history), np.array(history), rtol=2e-4)
+        assert its_total == pytest.approx(total, rel=1e-3)
+
+
+def test_the_presets_are_the_papers_and_ours() -> None:
+    code, wikipedia, ours = (PRESETS[one] for one in (Preset.PAPER_CODE, Preset.PAPER_WIKIPEDIA, Preset.REPOSITORY))
+    assert (code.documents, code.groups, code.rate, code.lora, code.lora_alpha) == (16, 32, 1e-4, 256, 64)
+    assert (code.revela.temperature, code.revela.v_norm, code.revela.first_half) == (1e-4, False, False)
+    assert (wikipedia.revela.v_norm, wikipedia.revela.first_half, wikipedia.steps) == (True, True, 10_000)
+    assert code.objective is wikipedia.objective is Objective.REVELA and ours.objective is Objective.BOTH
