@@ -217,11 +217,12 @@ def test_a_mutated_model_is_right_or_an_error(name: str, folder: Path) -> None:
     assert refused > ROUNDS // 10, "something was tried"
 
 
-def test_an_index_whose_model_was_poisoned_says_how_to_mend_it(tmp_path: Path) -> None:
+def test_an_index_whose_model_was_poisoned_is_built_again(tmp_path: Path) -> None:
     with Workspace.open(write(tmp_path / "shop")) as workspace:
         for _ in workspace.index(workers=0):
             pass
         model = next(workspace.layout.folder.glob("gen-*/model"))
     holds(MODEL, no_numbers())(model)
-    with Workspace.open(tmp_path / "shop") as workspace, pytest.raises(CodesearchError, match=r"--rebuild|Reinstall"):
-        workspace.ask("cart")
+    with Workspace.open(tmp_path / "shop") as workspace:
+        assert workspace.ask("sum the prices of all items").hits[0].path == "shop/cart.py"
+        assert workspace.snapshot().encoder.fingerprint == workspace.base.fingerprint
