@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from codesearch import files, generations
 from codesearch.bundle import DESCRIPTION, Bundle
-from codesearch.errors import CodesearchError, IndexDamagedError, RootError, UsageError
+from codesearch.errors import BundleError, CodesearchError, IndexDamagedError, RootError, UsageError
 from codesearch.events import Compacting, Done, Event, Planned, Progress, Scanning, Skipped, Warned
 from codesearch.files import FileEntry, Skip
 from codesearch.manifest import FORMAT, Counts, FileRow, Manifest, format_of
@@ -214,6 +214,7 @@ def update(
 
     Raises:
         RootError: ROOT is no folder, or holds nothing to index.
+        BundleError: the files of BUNDLE are no longer there.
         IndexBusyError: another process is writing.
         IndexFormatError: the index is newer, and REBUILD was not asked for.
         StorageError: the disk is full, or the index folder can not be written.
@@ -346,8 +347,13 @@ def _begin(root: Path, layout: Layout, bundle: Bundle, *, resume: bool) -> Gener
     generation = generations.create(layout)
     with generations.explained(layout.folder):
         generation.model.mkdir()
-        for name in (*bundle.description.files, DESCRIPTION):
-            shutil.copyfile(bundle.folder / name, generation.model / name)
+        try:
+            for name in (*bundle.description.files, DESCRIPTION):
+                shutil.copyfile(bundle.folder / name, generation.model / name)
+        except FileNotFoundError as error:
+            raise BundleError(
+                f"the model in {bundle.folder} is no longer there. Run the same command again."
+            ) from error
     with Manifest(generation.manifest, create=True) as manifest:
         manifest.record(rules=RULES, model=bundle.fingerprint, **_identity(root))
     return generation

@@ -197,17 +197,25 @@ class Workspace:
 
         if self.notice:
             yield Warned(self.notice)
-        yield from update(
-            self.root,
-            self.settings,
-            self.layout,
-            self.bundle,
-            paths=paths,
-            rebuild=rebuild,
-            workers=workers,
-            patience=patience,
-            encoder=self._encoder(),
-        )
+        while True:
+            model = self.bundle
+            try:
+                yield from update(
+                    self.root,
+                    self.settings,
+                    self.layout,
+                    model,
+                    paths=paths,
+                    rebuild=rebuild,
+                    workers=workers,
+                    patience=patience,
+                    encoder=self._encoder(),
+                )
+                return
+            except BundleError:
+                if self.bundle.fingerprint == model.fingerprint:
+                    raise
+                # A training that ended meanwhile has replaced it.
 
     def _encoder(self) -> OnnxEncoder | None:
         held = self._held

@@ -10,13 +10,17 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from codesearch import adaptation, bundle, generations
+from codesearch.adaptation import Adaptation
 from codesearch.errors import IndexBusyError, IndexFormatError, UsageError
 from codesearch.events import Progress, Skipped, Warned
 from codesearch.files import FileEntry
+from codesearch.paths import Generation, Layout
 from codesearch.prepare import Task, prepare_all
 from codesearch.settings import Settings
 from codesearch.text import TEXT_VERSION
@@ -156,6 +160,36 @@ def test_another_model_builds_the_next_generation_while_the_old_one_answers(work
     assert workspace.ask("parse query", refresh=False).hits[0].path == "web/app.ts"
     assert index(workspace).encoded == chunks
     assert generation(workspace).name == "gen-2"
+
+
+def test_a_retriever_that_another_training_replaces_meanwhile_is_not_missed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found to be what answers, and is gone when the index for it is begun: then that is built for the next."""
+
+    def accept(length: int) -> str:
+        made = tmp_path / str(length)
+        shutil.copytree(workspace.base.folder, made)
+        (made / "bundle.json").unlink()
+        new = bundle.save(made, replace(workspace.base.description, adapted=True, max_tokens=length)).fingerprint
+        base = workspace.base.fingerprint
+        adaptation.keep(workspace.layout, Adaptation(accepted=True, reason="", base=base, fingerprint=new), made)
+        return new
+
+    index(workspace)
+    first, later = accept(100), []
+
+    def create(layout: Layout) -> Generation:
+        if not later:
+            later.append(accept(101))
+            adaptation.tidy(layout)
+        return original(layout)
+
+    original = generations.create
+    monkeypatch.setattr(generations, "create", create)
+    index(workspace)
+    assert workspace.status().fingerprint == later[0] != first
+    assert workspace.state() is Stale.FRESH
 
 
 def test_an_older_format_is_built_again_and_said_aloud(workspace: Workspace) -> None:
