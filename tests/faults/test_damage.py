@@ -23,7 +23,7 @@ from tests.faults import world
 from tests.index.conftest import FILES, age, contents, fresh, write
 
 EVERY = "FAULTS_EVERY" in os.environ
-"""Whether every single file is mended; half a minute more."""
+"""Whether every single file is mended, and not one of each kind; half a minute more."""
 
 Damage = Callable[[Path], None]
 Use = Callable[[Workspace], None]
@@ -177,9 +177,8 @@ def test_bytes_that_were_overwritten_are_an_error_at_most_and_the_next_command_w
         file.write_bytes(data)
 
     read_as_they_are = {"_indices", "_versions", "data", "manifest.sqlite"}  # the model is known by its digest
-    for name in _files(indexed[1]):
-        if not read_as_they_are & {*name.parts}:
-            continue
+    names = [name for name in _files(indexed[1]) if read_as_they_are & {*name.parts}]
+    for name in names if EVERY else names[::2]:
         try:
             with suppress(CodesearchError), _damaged(indexed, name, overwrite) as workspace:
                 workspace.ask("retry_with_backoff")

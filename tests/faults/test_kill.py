@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from codesearch import adaptation
 from codesearch.events import Planned, Progress
 from codesearch.manifest import Manifest
 from codesearch.store import Store
@@ -113,6 +114,8 @@ def test_what_killed_runs_have_left_goes_with_the_next_that_writes_and_with_clea
     left = {path.name for path in folder.iterdir()} - {"CURRENT", "gen-1", "lock", "seal", ".gitignore"}
     assert left == {"adaptation.new", "model-abc.partial", "work-abc"}, "these belong to training"
     assert (folder / ".gitignore").read_text() == "*\n"
+    adaptation.tidy(workspace.layout)  # the next training ends with this
+    assert not (folder / "model-abc.partial").exists()
     assert not world.cleared(root)
 
 
