@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from codesearch.bundle import MODEL, TOKENIZER, Bundle, Description, load, save
 from codesearch.encode import OnnxEncoder
-from codesearch.errors import CodesearchError
+from codesearch.errors import BundleError, CodesearchError
 from codesearch.types import Encoder
 from revela_train.precision import Precision
 from revela_train.retriever import StaticRetriever, TorchEncoder
@@ -169,8 +169,11 @@ def whole(folder: Path) -> Iterator[Path]:
 def compare(exported: Encoder, trained: Encoder, texts: Sequence[str], precision: Precision) -> None:
     """Raise ExportMismatchError where the two encoders disagree on TEXTS, together and each alone."""
     expected = trained.encode(texts, "passage")
-    together = exported.encode(texts, "passage")
-    alone = np.concatenate([exported.encode([t], "passage") for t in texts])
+    try:
+        together = exported.encode(texts, "passage")
+        alone = np.concatenate([exported.encode([t], "passage") for t in texts])
+    except BundleError as error:  # no vectors at all, or no numbers
+        raise ExportMismatchError(f"the exported model does not work: {error}") from error
     for got in (together, alone):
         difference = float(np.abs(got - expected).max())
         if not difference <= precision.tolerance:  # nor where it is no number

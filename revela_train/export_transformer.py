@@ -20,7 +20,7 @@ import torch
 
 from codesearch.bundle import MODEL, TOKENIZER, Bundle, Description, load, save
 from codesearch.encode import OnnxEncoder
-from codesearch.errors import UsageError
+from codesearch.errors import BundleError, UsageError
 from codesearch.types import Encoder
 from revela_train.exam import Exam
 from revela_train.export import ExportMismatchError
@@ -159,7 +159,10 @@ def _quietly() -> Iterator[None]:
 def _compare(exported: Encoder, trained: Encoder, texts: Sequence[str]) -> None:
     for role in ("query", "passage"):
         expected = trained.encode(texts, role)
-        got = exported.encode(texts, role)
+        try:
+            got = exported.encode(texts, role)
+        except BundleError as error:  # no vectors at all, or no numbers
+            raise ExportMismatchError(f"the exported model does not work: {error}") from error
         difference = float(np.abs(got - expected).max())
         if not difference <= _TOLERANCE:  # nor where it is no number
             raise ExportMismatchError(
