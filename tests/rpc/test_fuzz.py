@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import socket
 import struct
 import subprocess
@@ -278,7 +279,8 @@ class Agent:
         self._errors.close()
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        self.peak = used.ru_maxrss
+        # A child's account begins with what its parent had when it was forked, which is the whole suite.
+        self.peak = used.ru_maxrss if used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else 0
         return self.process.returncode, errors
 
 

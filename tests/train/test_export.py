@@ -123,7 +123,7 @@ def test_a_graph_that_gives_something_else_is_refused_and_what_was_there_stays(
 
     monkeypatch.setattr(export, "graph", broken)
     for folder in "b", "new":
-        with pytest.raises(ExportMismatchError, match="differs"):
+        with pytest.raises(ExportMismatchError, match=r"differs|does not work"):
             exported(retriever, words, tmp_path / folder, precision)
     assert [entry.name for entry in tmp_path.iterdir()] == ["b"]
     assert from_bundle(before).vectors.shape == retriever.vectors.shape
@@ -141,6 +141,6 @@ def test_a_tokenizer_of_another_retriever_is_refused(
 def test_a_text_that_the_bundle_cuts_short_is_refused(
     retriever: StaticRetriever, words: Tokenizer, tmp_path: Path
 ) -> None:
-    with pytest.raises(ExportMismatchError, match="differs"):
+    with pytest.raises(ExportMismatchError, match=r"differs|does not work"):
         export.export(retriever, words, tmp_path / "b", name="t", texts=TEXTS, provenance={}, max_tokens=2)
     assert not list(tmp_path.iterdir())

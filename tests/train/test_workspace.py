@@ -21,7 +21,7 @@ pytest.importorskip("transformers")
 import torch
 from tokenizers import Tokenizer
 
-from codesearch import adaptation
+from codesearch import adaptation, generations
 from codesearch.bundle import TOKENIZER, load
 from codesearch.errors import IndexBusyError
 from codesearch.eval.heldout import cut, hold_out
@@ -274,7 +274,10 @@ def test_a_model_from_another_base_or_damaged_does_not_answer(jargon: Path) -> N
         adaptation.keep(workspace.layout, said, made.folder)
         assert adaptation.model(workspace.layout, workspace.base) is not None
         (workspace.layout.folder / f"model-{made.fingerprint}" / "model.onnx").write_bytes(b"")
-        assert adaptation.model(workspace.layout, workspace.base) is None
+        answering = generations.current(workspace.layout)
+        assert answering is not None
+        kept = adaptation.model(workspace.layout, workspace.base)
+        assert kept is not None and kept.folder == answering.model, "the copy that the index has counts"
         for hostile in '{"fingerprint": 1}', '{"fingerprint": "../../../x"}', '{"reason": {}}', "[]", "{":
             text = hostile.replace(
                 "{", f'{{"format": 1, "accepted": true, "reason": "", "base": "{made.fingerprint}",', 1
