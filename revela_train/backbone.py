@@ -25,12 +25,12 @@ from codesearch.paths import base_bundle
 from codesearch.settings import Settings
 from codesearch.text import document
 from revela_train import export_transformer, hub, lm
-from revela_train.adaptation import Adapted
+from revela_train.adaptation import Adapted, TooLittleError
 from revela_train.config import FinetuneConfig, Objective
-from revela_train.distributed import World, world
+from revela_train.distributed import World, usual_device, world
 from revela_train.documents import Material, material
 from revela_train.exam import OTHERS, Exam
-from revela_train.finetune import Finetuning
+from revela_train.finetune import Finetuning, learnt
 from revela_train.groups import GroupConfig, GroupSampler, only
 from revela_train.hub import Source
 from revela_train.joint import Heard, heard
@@ -64,13 +64,13 @@ class Backbone:
 def prepare(backbone: str, lm: str | None, config: FinetuneConfig, device: torch.device | None = None) -> Backbone:
     """Return what is to be trained, or raise UsageError before any work is lost.
 
-    BACKBONE and LM are folders or names on the hub. DEVICE is what it will be trained on, by default the processor.
+    BACKBONE and LM are folders or names on the hub. DEVICE is what it will be trained on, by default as `world` has it.
     """
     source, reader = hub.find(backbone), hub.find(lm) if lm else None
     if reader is None and config.objective is Objective.REVELA:
         raise UsageError("the paper's method wants a causal LM of the hub or a folder: --lm NAME")
     needed = needed_memory(config, source, reader)
-    free = hub.free_memory(device or torch.device("cpu"))
+    free = hub.free_memory(device or usual_device())
     if free is not None and needed > free:
         raise UsageError(
             f"training {backbone} takes about {needed / _GIGA:.1f} GB of memory, and {free / _GIGA:.1f} GB are free. "
@@ -90,7 +90,7 @@ def needed_memory(config: FinetuneConfig, retriever: Source, reader: Source | No
     for source, is_lm in ((retriever, False), (reader, True)):
         if source is None:
             continue
-        said = source.config
+        said = source.config.get_text_config()
         parameters = hub.parameters(source, lm=is_lm)
         learnt = 14 * config.lora * said.hidden_size * said.num_hidden_layers if config.lora else parameters
         total += (width if config.lora else 4) * parameters + 12 * learnt
@@ -124,7 +124,11 @@ def opened(wanted: Backbone, device: torch.device) -> tuple[TransformerRetriever
         if reader is not None and wanted.lm is not None:
             reader.lm = adapters(reader.lm, *said)
     if config.recompute:
-        retriever.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator, union-attr]
+        model: Any = retriever.model
+        enable = getattr(
+            model, "activation_checkpointing_enable", model.gradient_checkpointing_enable
+        )  # its older name
+        enable({"use_reentrant": False})
     return retriever.to(device), reader.to(device) if reader is not None else None
 
 
@@ -146,7 +150,10 @@ class Drawn:
 
 
 def drawn(materials: Sequence[Material], reader: OpenLM | None, config: FinetuneConfig) -> Drawn:
-    """Return what is drawn from MATERIALS, a repository each, for READER."""
+    """Return what is drawn from MATERIALS, a repository each, for READER; one without a chunk gives nothing."""
+    materials = [one for one in materials if one.texts.body]
+    if not materials:
+        raise TooLittleError("there is nothing to learn from: no code is long enough")
     paper = config.objective is Objective.REVELA
     pairs = TextPairSampler(materials, config) if config.pairs and not paper else None
     if reader is None:
@@ -219,7 +226,7 @@ def finetune(
         chosen = drawn(materials, reader, config)
         run = Finetuning(retriever, reader, chosen.groups, chosen.pairs, config, us)
         if us.first:
-            say(f"{chunks:,} chunks of {len(sources)} folders; {us.size} processes on {us.device.type}")
+            say(f"{chunks:,} chunks; folders: {len(sources)}; processes: {us.size}, on {us.device.type}")
             say(f"development MRR {exam.mrr(retriever):.4f} of {len(exam.questions)} questions")
         for stepped in run.run(work):
             if us.first and (stepped.step % _SAID == 0 or stepped.progress >= 1):
@@ -279,15 +286,11 @@ def _trained(run: Finetuning, exam: Exam, unseen: TextGroups | None) -> Generato
     return Adapted(None, kept_step, run.seconds, before, after, run.shares, found)
 
 
-def _learnt(model: nn.Module) -> list[nn.Parameter]:
-    return [one for one in model.parameters() if one.requires_grad]
-
-
 def _copied(model: nn.Module) -> list[Tensor]:
-    return [one.detach().clone() for one in _learnt(model)]
+    return [one.detach().clone() for one in learnt(model)]
 
 
 @torch.no_grad()
 def _put(model: nn.Module, kept: Sequence[Tensor]) -> None:
-    for parameter, value in zip(_learnt(model), kept, strict=True):
+    for parameter, value in zip(learnt(model), kept, strict=True):
         parameter.copy_(value)

@@ -81,7 +81,7 @@ def finetune(
     lora: Annotated[int | None, typer.Option(help="Rank of the adapters; 0 trains all weights.")] = None,
     bf16: Annotated[bool | None, typer.Option("--bf16/--float32", help="What to multiply in.")] = None,
     recompute: Annotated[
-        bool | None, typer.Option("--recompute/--keep", help="Compute the retriever's states again: half the memory.")
+        bool | None, typer.Option("--recompute/--keep", help="Compute the retriever's states again: less memory.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda. [default: a GPU where there is one]")] = "",

@@ -202,8 +202,8 @@ class FinetuneConfig:
     half_share: float = 0.3
     link_share: float = 0.05
     recompute: bool = False
-    """Compute the retriever's states again in the backward pass rather than keep them: half the memory, a third slower.
-    Never the LM's, whose first pass leaves keys and values behind."""
+    """Compute the retriever's states again in the backward pass rather than keep them: time for memory. Never the LM's,
+    whose first pass leaves keys and values behind."""
     evaluate_every: int = 0
     """Steps between two looks at the development questions, where there are any; 0: none, the last step counts."""
     patience: int = 4
@@ -215,7 +215,7 @@ class Preset(StrEnum):
     """Named recipes."""
 
     REPOSITORY = "repository"
-    """Ours, for one repository: pairs and Revela, documents asked for with words, minutes rather than days."""
+    """Ours, for one repository: pairs and Revela, documents asked for with words."""
     PAPER_CODE = "paper-code"
     PAPER_WIKIPEDIA = "paper-wikipedia"
 

@@ -17,6 +17,8 @@ import torch.distributed as dist
 import torch.distributed.nn
 from torch import Tensor
 
+from codesearch.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -63,16 +65,22 @@ class World:
             dist.barrier()
 
 
+def usual_device() -> torch.device:
+    """Return where training happens unless it is said: this process's GPU, or the processor where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
 @contextmanager
 def world(device: str | None = None) -> Iterator[World]:
     """Join the processes that `torchrun` started, or be alone; on a GPU where there is one, unless DEVICE says else."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if kind == "cuda":
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        torch.cuda.set_device(local)
-        kind = f"cuda:{local}"
-    where = torch.device(kind)
+    where = torch.device("cpu") if device == "cpu" else usual_device()
+    if device not in (None, where.type):
+        raise UsageError(f"there is no {device} here: train on {where.type}, or leave --device out")
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
     if size > 1:
         dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
     try:

@@ -17,7 +17,7 @@ from codesearch.types import Chunk, Encoder
 QUESTIONS: Final = 100
 """At most; each brings its answers."""
 OTHERS: Final = 300
-"""Chunks that are no answers, at most: a transformer reads ten to a hundred a second."""
+"""Chunks that are no answers, at most: a transformer may read but ten a second."""
 _TOP: Final = 10
 
 

@@ -1,7 +1,8 @@
 """From a trained transformer to a Bundle: ONNX written, loaded back, compared with torch, made int8 where that holds.
 
-In int8 a model is a quarter as large and about twice as fast on a processor. It is kept if questions with known answers
-are answered as well, within LOSS of nDCG@10; without such questions nothing can be shown, and float32 stays.
+In int8 a model is a quarter as large and, on processors with instructions for it, faster. It is kept if questions with
+known answers are answered as well, within LOSS of nDCG@10; without such questions nothing can be shown, and float32
+stays.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from revela_train.transformer import TransformerRetriever, merged
 LOSS: Final = 0.005
 """Of nDCG@10 that int8 may cost."""
 _TOLERANCE: Final = 1e-3
-"""Largest difference of a component of a unit vector between torch and ONNX, both in float32. Twenty-four layers add up
-to some 1e-5; a wrong mask or pooling is hundreds of times as much."""
+"""Largest difference of a component of a unit vector between torch and ONNX, both in float32. Rounding makes some 1e-7,
+and more with every layer; a wrong mask or pooling a hundredth and more."""
 _OPSET: Final = 18
 _DATA: Final = "model.onnx.data"
 """Holds the weights of a model that protobuf, with its limit of 2 GB, can not."""

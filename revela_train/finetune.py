@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from codesearch.errors import UsageError
 from revela_train import checkpoint
+from revela_train.adaptation import TooLittleError
 from revela_train.config import FinetuneConfig, Objective
 from revela_train.distributed import World
 from revela_train.joint import Balance
@@ -68,9 +69,9 @@ class Finetuning:
     _tokens: int = 0
 
     def __post_init__(self) -> None:
-        """Raise UsageError where there is nothing to learn from."""
+        """Raise TooLittleError where there is nothing to learn from, UsageError where it can not be shared."""
         if (self.groups is None or self.lm is None) and self.pairs is None:
-            raise UsageError("there is too little to learn from: neither groups of documents nor pairs")
+            raise TooLittleError("there is too little to learn from: neither groups of documents nor pairs")
         for name, count in (("groups", self.config.groups), ("pairs", self.config.pairs)):
             if count % self.world.size:
                 raise UsageError(f"{count} {name} a step can not be shared by {self.world.size} processes")
@@ -91,7 +92,7 @@ class Finetuning:
         Raises UsageError where FOLDER holds another run.
         """
         config = self.config
-        own, of_lm = _learnt(self.retriever), _learnt(self.lm) if self.lm and self.groups else []
+        own, of_lm = learnt(self.retriever), learnt(self.lm) if self.lm and self.groups else []
         optimiser = torch.optim.AdamW(
             [{"params": own, "lr": config.rate}, {"params": of_lm, "lr": config.lm_rate}], weight_decay=0.0
         )
@@ -188,15 +189,13 @@ class Finetuning:
     def _revela(self, group: TextGroup) -> Tensor:
         """Return the loss of the LM on GROUP: the published one, or ours where documents are asked for."""
         assert self.lm is not None, "groups come with an LM"
-        device = self.world.device
-        ids, mask = group.ids.to(device), group.mask.to(device)
+        ids, mask = group.ids, group.mask
         self._tokens += int(mask.sum())
         scores = self._similarities(group)
         if self.config.objective is Objective.REVELA:
             return losses(scores, self.lm.lm, ids, mask, self.config.revela, self.progress).total
         weights = document_weights(scores, self.config.revela.temperature_at(self.progress))
-        counted = None if group.counted is None else group.counted.to(device)
-        return document_losses(self.lm, ids, mask, weights, loss_mask=counted).mean()
+        return document_losses(self.lm, ids, mask, weights, loss_mask=group.counted).mean()
 
     def _stands(self, balance: Balance) -> dict[str, Any]:
         stands = {"history": self.history, "shares": self.shares, "norms": balance.norms, "seconds": self.seconds}
@@ -210,5 +209,6 @@ class Finetuning:
         balance.norms = tuple(stood["norms"]) if stood["norms"] else None
 
 
-def _learnt(model: nn.Module) -> list[nn.Parameter]:
+def learnt(model: nn.Module) -> list[nn.Parameter]:
+    """Return what of MODEL is learnt: all of it, or its adapters."""
     return [one for one in model.parameters() if one.requires_grad]

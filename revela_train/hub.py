@@ -64,6 +64,8 @@ def find(name: str) -> Source:
     else:
         folder = _downloaded(name)
     config = _config(name, folder)
+    if config.is_encoder_decoder:
+        raise UsageError(f"{name} is an encoder with a decoder ({config.model_type}); choose one that is either alone.")
     if not any(folder.glob("*.safetensors")):
         raise UsageError(
             f"{name} has no weights as safetensors. Pickled ones run code when they are loaded and are not taken; "

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,7 @@ class MixedKeys(nn.Module):
         return torch.lerp(before, keys, own.expand_as(keys))
 
 
-class OpenLM(nn.Module):
+class OpenLM(nn.Module, ABC):
     """A causal LM that other documents were let into, with its tokenizer and, unless it has none, a pointer head."""
 
     def __init__(
@@ -82,9 +83,9 @@ class OpenLM(nn.Module):
         self.lm, self.pointer = lm, pointer
         self.tokenizer, self.longest = tokenizer, longest
 
+    @abstractmethod
     def spelled(self, text: str) -> str:
         """Return what the tokenizer reads of TEXT."""
-        raise NotImplementedError
 
     def tokenise(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return tokens and mask (B, L) of raw TEXTS, right-padded, L at most `longest`.

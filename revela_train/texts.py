@@ -30,7 +30,7 @@ _LM_WORDS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class TextGroup:
-    """B documents: what the retriever reads as text, what the LM reads as tokens."""
+    """B documents: what the retriever reads as text, what the LM reads as tokens, where the LM is."""
 
     documents: tuple[str, ...]
     queries: tuple[str, ...] | None
@@ -67,8 +67,10 @@ class TextGroups:
         texts, library = shelf.texts, shelf.library
         of = [(int(library.row[row]), bool(library.code[row])) for row in shelf.sampler.rows(step)]
         documents = tuple(texts.body[i] if code else texts.doc[i] for i, code in of)
+        device = next(lm.parameters()).device
         if not self._asked:
-            return TextGroup(documents, None, *lm.tokenise(documents), None)
+            ids, mask = lm.tokenise(documents)
+            return TextGroup(documents, None, ids.to(device), mask.to(device), None)
         queries = tuple(texts.doc[i] or texts.heading[i] for i, _ in of)
         said = [tokens[:_LM_WORDS] for tokens in _rows(*lm.tokenise(queries))]
         read = [
@@ -76,7 +78,8 @@ class TextGroups:
             for words, code in zip(said, _rows(*lm.tokenise(documents)), strict=True)
         ]
         counted = [[0] * len(words) + [1] * (len(one) - len(words)) for words, one in zip(said, read, strict=True)]
-        return TextGroup(documents, queries, *padded(read), padded(counted)[0])
+        ids, mask = padded(read)
+        return TextGroup(documents, queries, ids.to(device), mask.to(device), padded(counted)[0].to(device))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,12 +116,12 @@ class TransformerRetriever(nn.Module):
     def tokenise(
         self, texts: Sequence[str], role: Role, *, longest: int | None = None, half: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Return tokens and mask (B, L) of TEXTS, each with the prefix of its ROLE, L at most LONGEST.
+        """Return tokens and mask (B, L) of TEXTS, each with the prefix of its ROLE, L at most LONGEST, or what it can.
 
         If HALF, only the first half of each, counted in the tokens of prefix and text together, rounded down, as in the
         released code; what closes a text closes its half.
         """
-        self.tokenizer.enable_truncation(longest or self.longest)
+        self.tokenizer.enable_truncation(min(longest or self.longest, self.longest))
         prefixed = [self.prefixes[role] + text for text in texts]
         if half:
             encoded = self.tokenizer.encode_batch(prefixed, add_special_tokens=False)
@@ -158,11 +158,11 @@ class HubLM(OpenLM):
 
     @classmethod
     def open(cls, source: Source, *, longest: int, dtype: torch.dtype = torch.float32) -> Self:
-        """Return SOURCE, opened to other documents, of which it reads LONGEST tokens each.
+        """Return SOURCE, opened to other documents, of which it reads at most LONGEST tokens each.
 
         Raises UsageError where it is no causal LM whose attention can be opened.
         """
-        return cls(hub.load(source, lm=True, dtype=dtype), None, hub.tokenizer(source), longest)
+        return cls(hub.load(source, lm=True, dtype=dtype), None, hub.tokenizer(source), min(longest, _most(source)))
 
     def spelled(self, text: str) -> str:
         """Return TEXT."""

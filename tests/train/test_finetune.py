@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,8 +15,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from click.testing import Result  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from codesearch.bundle import load  # noqa: E402
+from codesearch.encode import OnnxEncoder  # noqa: E402
 from codesearch.errors import UsageError  # noqa: E402
 from revela_train.backbone import Backbone, drawn, offered, opened  # noqa: E402
+from revela_train.cli import app  # noqa: E402
 from revela_train.config import PRESETS, FinetuneConfig, Objective, Preset, RevelaConfig  # noqa: E402
 from revela_train.corpus import chunks_of  # noqa: E402
 from revela_train.distributed import World  # noqa: E402
@@ -108,6 +115,47 @@ def test_both_losses_fall_and_revela_has_its_share(repository: Path, checkpoints
     assert loss[-4:].mean() < loss[:4].mean() - 0.1
     assert contrast[-4:].mean() < contrast[:4].mean() - 0.1
     assert run.shares[0] == pytest.approx(0.4) and min(run.shares) > 0
+
+
+def test_recomputed_states_change_no_loss_and_bfloat16_little(repository: Path, checkpoints: tuple[Path, Path]) -> None:
+    config = replace(SMALL, steps=2, lora=4)
+    plain = run_of(config, repository, checkpoints)
+    again = run_of(replace(config, recompute=True), repository, checkpoints)
+    half = run_of(replace(config, bf16=True), repository, checkpoints)
+    assert again.retriever.model.is_activation_checkpointing
+    for run in plain, again, half:
+        list(run.run())
+    np.testing.assert_allclose(np.array(again.history), np.array(plain.history), rtol=1e-4)
+    np.testing.assert_allclose(np.array(half.history), np.array(plain.history), rtol=0.05)
+    assert half.history != plain.history, "it did multiply in bfloat16"
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch's exporter says of itself
+def test_the_command_trains_on_folders_goes_on_and_exports(
+    repository: Path, checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+
+    def run(*more: str) -> Result:
+        command = ["finetune", str(repository), str(repository), "--backbone", str(checkpoints[0])]
+        command += ["--lm", str(checkpoints[1]), "--lora", "0", "--steps", "2"]
+        return CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out"), "--work", str(tmp_path / "w"), *more])
+
+    first = run()
+    assert first.exit_code == 0, first.output
+    assert "step 2/2" in first.stderr
+    made = load(tmp_path / "out")
+    assert made.description.provenance["repositories"] == [repository.name] * 2
+    assert made.description.provenance["development_mrr"] > 0
+    assert OnnxEncoder(made).encode(["open the basket"], "query").shape == (1, 32)
+    shutil.rmtree(tmp_path / "out")
+    again = run()
+    assert again.exit_code == 0 and "step" not in again.stderr, "nothing was left to train"
+    assert load(tmp_path / "out").fingerprint == made.fingerprint
+    with pytest.raises(UsageError, match="another configuration"):
+        raise run("--seed", "1").exception or AssertionError
+    with pytest.raises(UsageError, match="there is no tpu here"):
+        raise run("--device", "tpu").exception or AssertionError
 
 
 def test_the_papers_objective_is_the_papers_loss_and_no_more(repository: Path, checkpoints: tuple[Path, Path]) -> None:

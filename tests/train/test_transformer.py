@@ -187,6 +187,21 @@ def test_a_bundle_of_each_family_answers_in_a_process_without_torch(
     assert json.loads(run("status", "--json"))["model"]["name"] == family
 
 
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.INT8])
+def test_a_model_too_large_for_one_file_has_its_weights_beside_it(
+    precision: Precision, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_transformer, "_LARGE", 0)
+    monkeypatch.setattr(export_transformer, "LOSS", 1 if precision is Precision.INT8 else -1)
+    exam = Exam(("retry backoff",), tuple(TEXTS), ("", "", "", ""), ((0,),))
+    made = export_transformer.export(
+        opened(checkpoints["bert"]), tmp_path / "bundle", name="large", texts=TEXTS, exam=exam, provenance={}
+    )
+    assert made.description.provenance["precision"] == precision
+    assert "model.onnx.data" in made.description.files
+    assert OnnxEncoder(made).encode(TEXTS, "query").shape == (len(TEXTS), 32)
+
+
 def test_int8_that_answers_worse_is_not_kept_and_a_wrong_export_is_refused(
     checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
