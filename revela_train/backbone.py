@@ -83,7 +83,9 @@ def needed_memory(config: FinetuneConfig, retriever: Source, reader: Source | No
     """Return about how many bytes training takes at least.
 
     Weights; for those that are learnt the gradient and Adam's two moments in float32; what a group or a batch of pairs
-    leaves for the gradient in every layer, some sixteen numbers a token and dimension; and the LM's logits.
+    leaves for the gradient in every layer (Korthikanti et al. 2022, section 4.1: 17 numbers a token and dimension, and
+    2.5 for each head and pair of tokens); and the LM's logits. All of training, exporting and proving all-MiniLM-L6-v2
+    by the preset for a repository took 6.5 GB, which is more than twice that.
     """
     width = 2 if config.bf16 else 4
     total = 0
@@ -96,8 +98,11 @@ def needed_memory(config: FinetuneConfig, retriever: Source, reader: Source | No
         total += (width if config.lora else 4) * parameters + 12 * learnt
         texts = config.documents if is_lm else 2 * max(config.documents, config.pairs)
         tokens = texts * (2 * config.lm_longest if is_lm else config.longest)
-        kept = 2 if config.recompute and not is_lm else 16
-        total += tokens * said.hidden_size * said.num_hidden_layers * kept * width
+        length = config.lm_longest if is_lm else config.longest
+        kept = 17 * said.hidden_size + 2.5 * said.num_attention_heads * length
+        if config.recompute and not is_lm:
+            kept = 2 * said.hidden_size
+        total += int(tokens * said.num_hidden_layers * kept * width)
         if is_lm:
             total += tokens * said.vocab_size * (4 + width)
     return total
@@ -125,10 +130,8 @@ def opened(wanted: Backbone, device: torch.device) -> tuple[TransformerRetriever
             reader.lm = adapters(reader.lm, *said)
     if config.recompute:
         model: Any = retriever.model
-        enable = getattr(
-            model, "activation_checkpointing_enable", model.gradient_checkpointing_enable
-        )  # its older name
-        enable({"use_reentrant": False})
+        older = model.gradient_checkpointing_enable
+        getattr(model, "activation_checkpointing_enable", older)({"use_reentrant": False})
     return retriever.to(device), reader.to(device) if reader is not None else None
 
 
