@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from codesearch.errors import BundleError
+from codesearch.regular import opened
 
 BUNDLE_FORMAT: Final = 1
 """1. As above, with `normalise`, `max_tokens` and prefixes."""
@@ -111,19 +108,8 @@ def _described(said: dict[str, Any]) -> Description:
     return Description(**{name: said[name] for name in _TYPES if name in said})
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader]:
-    """Open the regular file PATH; anything else, such as a pipe that nobody writes to, raises OSError at once."""
-    with os.fdopen(
-        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
-    ) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(f"{path.name} is no file")
-        yield file
-
-
 def _sha256(path: Path) -> str:
-    with _opened(path) as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -132,7 +118,7 @@ def load(folder: Path) -> Bundle:
     remedy = "Reinstall codesearch, or name another model folder."
     path = folder / DESCRIPTION
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             said = json.loads(file.read(_MAX_BYTES).decode("utf-8"))
         if said.get("format") != BUNDLE_FORMAT:
             raise BundleError(

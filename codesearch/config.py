@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from codesearch.errors import UsageError
+from codesearch.regular import opened
 from codesearch.settings import MEGABYTE, Settings, parse_duration, parse_flag, parse_size
 
 PROJECT_FILE: Final = ".codesearch.toml"
@@ -183,11 +183,8 @@ def _of_project(file: Path, warnings: list[str]) -> Iterator[tuple[str, Any, str
 def _of_file(file: Path, called: str, wrong: Callable[[str], None]) -> Iterator[tuple[str, Any, str]]:
     """Yield option, value and origin of what FILE sets; WRONG hears what makes no sense."""
     try:
-        # Not blocking, because what is called so may be a pipe that nobody writes to.
-        with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise OSError("it is no file")
-            text = opened.read(_MAX_BYTES + 1)
+        with opened(file) as held:
+            text = held.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
             raise OSError("it is larger than 64 kB")
         said = tomllib.loads(text.decode("utf-8"))

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import subprocess
 import threading
 from collections.abc import Container, Iterator
@@ -28,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from codesearch.errors import GitError
+from codesearch.regular import opened
 
 TIMEOUT = 60.0
 """Seconds. Listing a million files takes about ten; a named pipe in place of a file git reads would take for ever."""
@@ -155,11 +155,9 @@ def folders(top: str) -> tuple[str, str]:
 
 
 def _line(file: Path) -> bytes:
-    """Return the line that a small FILE of git's holds; one that is no regular file raises OSError, without waiting."""
-    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise OSError(f"{file} is no regular file")
-        return opened.read(8192).rstrip(b"\r\n")
+    """Return the line that a small FILE of git's holds; one that is no regular file raises OSError."""
+    with opened(file) as held:
+        return held.read(8192).rstrip(b"\r\n")
 
 
 def literal(path: str) -> str:

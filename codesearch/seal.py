@@ -12,11 +12,12 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-import stat
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+from codesearch.regular import opened
 
 SEAL: Final = "seal"
 """Name of the file in an index folder."""
@@ -78,10 +79,9 @@ def _kept(file: Path) -> bytes | None:
 
 def _read(file: Path, size: int) -> bytes | None:
     """Return at most SIZE bytes of FILE, or None where that is no regular file of this user's."""
-    flags = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
     try:
-        with os.fdopen(os.open(file, flags), "rb") as opened:
-            return opened.read(size) if stat.S_ISREG(os.fstat(opened.fileno()).st_mode) else None
+        with opened(file, follow=False) as held:
+            return held.read(size)
     except OSError:
         return None
 
@@ -90,8 +90,8 @@ def _write(file: Path, content: bytes, *, replace: bool = True) -> None:
     """Write FILE at once, for this user alone; without REPLACE, one that is there stays."""
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-            opened.write(content)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as held:
+            held.write(content)
         if replace:
             fresh.replace(file)
         else:
