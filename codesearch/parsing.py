@@ -3,7 +3,8 @@
 tree-sitter keeps what it is in the midst of in a graph with a node a token, up to a kilobyte each where a grammar's
 scanner has a state of its own: 1 MB of `f(` takes two gigabytes. It gives such a graph back by recursion, one frame a
 node, and dies of that where the stack is small. So parsing is stopped when it has taken too long or too much, as its
-progress callback can, and happens on a thread whose stack is deep enough for what memory is granted.
+progress callback can, and happens on a thread whose stack is deep enough for what memory is granted. The step that it
+takes at the end of a text it can make nothing of asks nobody, and is not bounded (SECURITY.md, "What is not promised").
 """
 
 from __future__ import annotations
