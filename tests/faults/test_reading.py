@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,23 +18,11 @@ from codesearch.events import Planned, Skipped
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 from tests.faults import world
-from tests.index.conftest import FILES, age, contents, finish, fresh, write
+from tests.index.conftest import FILES, age, contents, finish, fresh, root, workspace, write
+
+__all__ = ["root", "workspace"]  # fixtures
 
 CART = "shop/cart.py"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "shop"
-    for path, text in FILES.items():
-        write(root, path, text)
-    return root
-
-
-@pytest.fixture
-def workspace(root: Path) -> Iterator[Workspace]:
-    with Workspace.open(root) as workspace:
-        yield workspace
 
 
 def _refresh(workspace: Workspace) -> dict[str, str]:
