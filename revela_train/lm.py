@@ -68,7 +68,7 @@ class MixedKeys(nn.Module):
         keys: Tensor = self.projection(states)
         before = torch.cat((keys[:, :1], keys[:, :-1]), dim=1)
         own = torch.sigmoid(self.share).repeat_interleave(keys.shape[-1] // len(self.share))
-        return torch.lerp(before, keys, own.expand_as(keys))
+        return torch.lerp(before, keys, own.to(keys.dtype).expand_as(keys))  # under autocast keys are bfloat16
 
 
 class OpenLM(nn.Module, ABC):

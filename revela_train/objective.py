@@ -23,9 +23,10 @@ def info_nce(queries: Tensor, passages: Tensor, temperature: float, same: Tensor
     """Return the symmetric contrastive loss of B pairs of unit vectors (B, D): each finds its partner among all.
 
     InfoNCE, van den Oord et al. 2018, equation 4, in both directions. SAME (B, B) marks pairs that are equal although
-    they stand in different rows; they are no negatives.
+    they stand in different rows; they are no negatives. In float32 under autocast, too, as `revela.similarities` is.
     """
-    scores = queries @ passages.T / temperature  # (B, B)
+    with torch.autocast(queries.device.type, enabled=False):
+        scores = queries.float() @ passages.float().T / temperature  # (B, B)
     if same is not None:
         scores = scores.masked_fill(same, -torch.inf)
     target = torch.arange(len(scores), device=scores.device)

@@ -59,11 +59,16 @@ class PointerHead(nn.Module):
         return copied
 
     def losses(self, reading: Reading, alone: Reading, documents: Documents, weights: Tensor, plain: Tensor) -> Tensor:
-        """Return -log p of each of the N tokens that follow one, (N,), nats, float32; PLAIN (N,) is the LM's own.
+        """Return -log p of each of the N tokens that follow one, (N,), nats; PLAIN (N,) is the LM's own.
 
-        WEIGHTS is W (B, B), rows summing to one or to zero. Both parts are added in units of the larger one, so that
-        nothing underflows: a log-sum-exp that has no logarithm of what is not copied at all.
+        WEIGHTS is W (B, B), rows summing to one or to zero. In float32 under autocast, too. Both parts are added in
+        units of the larger one, so that nothing underflows: a log-sum-exp that has no logarithm of what is not copied
+        at all.
         """
+        with torch.autocast(plain.device.type, enabled=False):
+            return self._losses(reading, alone, documents, weights, plain)
+
+    def _losses(self, reading: Reading, alone: Reading, documents: Documents, weights: Tensor, plain: Tensor) -> Tensor:
         follows = followed(documents)
         of = follows.nonzero()[:, 0]  # (N,), the document of each token
         weights = weights.float()

@@ -22,6 +22,7 @@ from transformers import (  # noqa: E402
 from codesearch.errors import UsageError  # noqa: E402
 from revela_train.attention import attend, in_batch_attention, open_to_others, read  # noqa: E402
 from revela_train.config import CODE, WIKIPEDIA, RevelaConfig  # noqa: E402
+from revela_train.objective import info_nce  # noqa: E402
 from revela_train.revela import (  # noqa: E402
     document_weights,
     losses,
@@ -205,6 +206,15 @@ def test_similarities_are_cosines_in_float32_even_under_autocast() -> None:
         scores = similarities(queries, passages)
     torch.testing.assert_close(scores.double(), exact, atol=1e-6, rtol=0)
     assert not torch.allclose(scores, scores.T), "query and passage are two roles"
+
+
+def test_pairs_are_told_apart_in_float32_even_under_autocast() -> None:
+    torch.manual_seed(0)
+    queries, passages = (torch.nn.functional.normalize(torch.randn(8, 64), dim=-1) for _ in range(2))
+    exact = info_nce(queries, passages, 0.05)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = info_nce(queries, passages, 0.05)
+    torch.testing.assert_close(loss, exact, atol=1e-6, rtol=0)
 
 
 def test_the_published_choices() -> None:
