@@ -56,8 +56,8 @@ class Difference:
         return self.largest <= TOLERANCE
 
 
-def differences(path: Path, v_norm: bool | None = None) -> list[Difference]:
-    """Compute what the file at PATH holds and return how far we are from it.
+def differences(path: Path, v_norm: bool | None = None, device: torch.device | str = "cpu") -> list[Difference]:
+    """Compute what the file at PATH holds, on DEVICE, and return how far we are from it.
 
     The files do not say whether V-normalisation was on: V_NORM does, or else `vnorm` or `plain` in the file's name.
     Raises UsageError for a file that is no such reference.
@@ -68,8 +68,8 @@ def differences(path: Path, v_norm: bool | None = None) -> list[Difference]:
             raise UsageError(f"{path}: its name says neither plain nor vnorm; add --v-norm or --no-v-norm")
         v_norm = "vnorm" in path.stem
     try:
-        theirs = {key: torch.from_numpy(array) for key, array in arrays.items() if key != "config"}
-        lm = _model(bytes(arrays["config"]), theirs)
+        theirs = {key: torch.from_numpy(array).to(device) for key, array in arrays.items() if key != "config"}
+        lm = _model(bytes(arrays["config"]), theirs).to(device)
         ours = _compute(lm, theirs["ids"], theirs["mask"], theirs["S"], v_norm)
         real = theirs["mask"].bool()
         found = []

@@ -80,12 +80,19 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def run_of(
-    config: FinetuneConfig, repository: Path, checkpoints: tuple[Path, Path], us: World | None = None
+    config: FinetuneConfig,
+    repository: Path,
+    checkpoints: tuple[Path, Path],
+    us: World | None = None,
+    *,
+    embedded: bool = False,
 ) -> Finetuning:
-    retriever, lm = opened(Backbone(find(str(checkpoints[0])), find(str(checkpoints[1])), config), torch.device("cpu"))
+    us = us or World()
+    reader = None if embedded else find(str(checkpoints[1]))
+    retriever, lm = opened(Backbone(find(str(checkpoints[0])), reader, config), us.device)
     chunks = [one for its in chunks_of(repository) for one in its]
     shown = drawn([offered(chunks)], lm, config)
-    return Finetuning(retriever, lm, shown.groups, shown.pairs, config, us or World())
+    return Finetuning(retriever, lm, shown.groups, shown.pairs, config, us)
 
 
 def test_a_run_that_was_killed_goes_on_with_the_same_losses(
@@ -128,6 +135,34 @@ def test_recomputed_states_change_no_loss_and_bfloat16_little(repository: Path, 
     np.testing.assert_allclose(np.array(again.history), np.array(plain.history), rtol=1e-4)
     np.testing.assert_allclose(np.array(half.history[0]), np.array(plain.history[0]), rtol=0.05)
     assert half.history != plain.history, "it did multiply in bfloat16"
+
+
+def test_the_embedded_lm_teaches_in_bfloat16_as_in_float32(repository: Path, checkpoints: tuple[Path, Path]) -> None:
+    config = replace(SMALL, steps=2, lora=4, rate=1e-4, lm_rate=1e-4)
+    exact, half = (run_of(replace(config, bf16=on), repository, checkpoints, embedded=True) for on in (False, True))
+    for run in exact, half:
+        list(run.run())
+    np.testing.assert_allclose(np.array(half.history), np.array(exact.history), rtol=0.02)
+    assert half.history != exact.history, "it did multiply in bfloat16"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore")  # of torch about its GPUs
+@pytest.mark.parametrize("embedded", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_gpu_learns_what_the_processor_learns(
+    repository: Path, checkpoints: tuple[Path, Path], bf16: bool, embedded: bool
+) -> None:
+    config = replace(SMALL, steps=3, rate=1e-4, lm_rate=1e-4, bf16=bf16)
+    found = []
+    for device in "cpu", "cuda":
+        run = run_of(config, repository, checkpoints, World(device=torch.device(device)), embedded=embedded)
+        for part in run.retriever.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0  # what falls out is drawn by the device
+        list(run.run())
+        found.append(np.array(run.history))
+    np.testing.assert_allclose(*found, rtol=0.02 if bf16 else 1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")  # what torch's exporter says of itself

@@ -31,11 +31,19 @@ def test_every_published_quantity_is_met(path: Path) -> None:
     assert all(d.agrees for d in found), found
 
 
+KERNELS = [("cpu", SDPBackend.MATH), ("cpu", SDPBackend.FLASH_ATTENTION)]
+"""Those that multiply in float32."""
+DEVICES = ["cpu"]
+if torch.cuda.is_available():
+    KERNELS += [("cuda", SDPBackend.MATH), ("cuda", SDPBackend.EFFICIENT_ATTENTION)]
+    DEVICES += ["cuda"]
+
+
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("kernel", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION], ids=lambda kernel: kernel.name)
-def test_every_kernel_that_attends_meets_them(kernel: SDPBackend, path: Path) -> None:
+@pytest.mark.parametrize(("device", "kernel"), KERNELS, ids=lambda one: getattr(one, "name", one))
+def test_every_kernel_that_attends_meets_them(device: str, kernel: SDPBackend, path: Path) -> None:
     with sdpa_kernel(kernel):
-        found = differences(path)
+        found = differences(path, device=device)
     assert all(d.agrees for d in found), found
 
 
@@ -43,10 +51,11 @@ BF16 = {"W": 0.0, "loss_pass1": 0.01, "loss_pass2": 0.01, "logits_pass1": 0.1, "
 """What multiplying in bfloat16 may change. Losses are about 5 nats, logits up to 4, the largest gradients .1 to .2."""
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
-def test_bfloat16_stays_within_its_bounds_and_leaves_the_weights_alone(path: Path) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        found = {d.quantity: d.largest for d in differences(path)}
+def test_bfloat16_stays_within_its_bounds_and_leaves_the_weights_alone(path: Path, device: str) -> None:
+    with torch.autocast(device, torch.bfloat16):
+        found = {d.quantity: d.largest for d in differences(path, device=device)}
     assert all(found[quantity] <= most for quantity, most in BF16.items()), found
     assert found["logits_pass2"] > 1e-3, "it did multiply in bfloat16"
 
