@@ -81,7 +81,8 @@ def chunk(
 
     LANGUAGE is found by `language_of` when not given. A file that does not parse within TIME_LIMIT seconds of work and
     the memory that `parsing` grants, or has far more definitions than anybody writes, is cut into plain windows of
-    lines, and GIVEN_UP is called. One without definitions is cut so without a word. An empty file gives no chunks.
+    lines, and GIVEN_UP is called; with a TIME_LIMIT of 0 it is not parsed at all. One without definitions is cut so
+    without a word. An empty file gives no chunks.
     """
     if not text:
         return []

@@ -34,7 +34,16 @@ def give_back() -> None:
 
 def resident() -> int:
     """Return the bytes of memory that this process takes, or 0 where that is not told."""
+    return _statm(1)
+
+
+def addresses() -> int:
+    """Return the bytes of addresses that this process has, or 0 where that is not told."""
+    return _statm(0)
+
+
+def _statm(field: int) -> int:
     try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
+        return int(Path("/proc/self/statm").read_bytes().split()[field]) * _PAGE
     except OSError:
         return 0

@@ -23,11 +23,11 @@ from typing import Final
 from codesearch.chunk import CHUNKER_VERSION, chunk, decode
 from codesearch.files import FileEntry, Skip, read
 from codesearch.manifest import Counts
+from codesearch.parsing import TIME_LIMIT, confine
 from codesearch.processes import Spawning, spawning
 from codesearch.settings import Settings
 from codesearch.text import TEXT_VERSION, bag, bag_of, content_hash, counted, document, heading, identifiers, told_last
 from codesearch.types import Row
-from codesearch.why import Why
 
 RULES: Final = f"{CHUNKER_VERSION}.{TEXT_VERSION}"
 """Versions of what cuts and words text; an index made by other rules is stale by reason CHUNKER."""
@@ -86,13 +86,13 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def prepare(tasks: Sequence[Task], settings: Settings, bags: bool) -> Batch:
-    """Read, cut and word the files of TASKS, for a model that reads BAGS of words, or else text."""
+def prepare(tasks: Sequence[Task], settings: Settings, bags: bool, time_limit: float = TIME_LIMIT) -> Batch:
+    """Read, cut and word the files of TASKS, for a model that reads BAGS of words, or else text; see `chunk`."""
     counts = Counts()
-    return Batch([_prepare(task, settings, bags, counts) for task in tasks], counts)
+    return Batch([_prepare(task, settings, bags, counts, time_limit) for task in tasks], counts)
 
 
-def _prepare(task: Task, settings: Settings, bags: bool, counts: Counts) -> Prepared:
+def _prepare(task: Task, settings: Settings, bags: bool, counts: Counts, time_limit: float) -> Prepared:
     entry = task.entry
     data = read(entry, settings)
     if isinstance(data, Skip):
@@ -107,7 +107,7 @@ def _prepare(task: Task, settings: Settings, bags: bool, counts: Counts) -> Prep
     def given_up() -> None:
         prepared.given_up = True
 
-    for piece in chunk(entry.path, decode(data), given_up=given_up):
+    for piece in chunk(entry.path, decode(data), time_limit=time_limit, given_up=given_up):
         text = document(piece)
         content = bytes.fromhex(content_hash(text))
         copy = copies.get(content, 0)
@@ -190,7 +190,7 @@ def _in_pool(
 
 
 def _one_by_one(lost: Iterable[list[Task]], settings: Settings, bags: bool) -> Iterator[Batch]:
-    """Prepare the LOST batches file by file, in a process that may die: a file that kills it is skipped by name."""
+    """Prepare the LOST batches file by file, in a process that may die: a file that kills it is not parsed again."""
     pool = _pool(1, spawning())
     try:
         for task in (task for tasks in lost for task in tasks):
@@ -199,8 +199,7 @@ def _one_by_one(lost: Iterable[list[Task]], settings: Settings, bags: bool) -> I
             except BrokenProcessPool:
                 pool.shutdown(wait=True)
                 pool = _pool(1, spawning())
-                skip = Skip(task.entry.path, Why.UNREADABLE, "reading it crashed the parser")
-                batch = Batch([Prepared(task.entry, skip=skip)], Counts())
+                batch = prepare([task], settings, bags, time_limit=0)
             yield batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -228,7 +227,11 @@ def _pool(workers: int, spawned: Spawning) -> ProcessPoolExecutor:
 
 
 def _start() -> None:
-    """Make a worker leave Ctrl-C to its parent, and end when its parent is killed: else it would wait for ever."""
+    """Make a worker one that may be ended by a text, and that leaves Ctrl-C to its parent.
+
+    It ends when its parent is killed, too: else it would wait for ever.
+    """
+    confine()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None, "workers are started by a pool"

@@ -6,23 +6,25 @@ is taken away as documentation before a question is made of it, are read here bo
 
 A line ends with `\n`, as git, grep and ctags count (`\r\n` therefore too); a lone `\r` ends none.
 
-The parser runs within bounds (`parsing`). The query does not: the callback that py-tree-sitter 0.26 offers for it
-crashes the process (it keeps a pointer into a stack frame that is gone), and a query's time is a fraction of the parse
-that it follows, but for trees that `_is_hopeless` knows.
+The parser runs within bounds (`parsing`), where it is much work in a process of its own (`apart`). The query has no
+bounds but that process's: the callback that py-tree-sitter 0.26 offers for it crashes (it keeps a pointer into a stack
+frame that is gone), and a query's time is a fraction of the parse that it follows, but for trees that `_is_hopeless`
+knows.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from inspect import cleandoc
 from itertools import islice, pairwise, takewhile
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from codesearch import apart
 from codesearch.languages import LANGUAGES, Language, grammar
-from codesearch.parsing import TIME_LIMIT, deep, parse
+from codesearch.parsing import TIME_LIMIT, TooMuchHereError, confine, deep, parse
 from codesearch.types import Kind
 
 if TYPE_CHECKING:
@@ -188,17 +190,65 @@ def definitions(source: Source, language: Language | None, time_limit: float = T
     """Return the file of SOURCE as a definition, with all those found in it below.
 
     There are none where LANGUAGE is None, or where the file does not parse within TIME_LIMIT seconds of work and the
-    memory that `parsing` grants.
+    memory that `parsing` grants; with 0 seconds it is not parsed.
     """
     root = Definition("", "", 0, len(source.starts))
-    if language is not None:
-        deep(lambda: _define(source, root, language, time_limit))
+    if language is None:
+        return root
+    root.given_up = time_limit <= 0
+    if not root.given_up:
+        try:
+            deep(lambda: _define(source, root, language, time_limit), len(source.data))
+        except TooMuchHereError:
+            try:
+                return _heard(apart.ask(["definitions", language.name, time_limit], source.data))
+            except apart.EndedError:
+                root.given_up = True
     return root
 
 
 def comments(source: Source, language: Language) -> list[tuple[int, int]]:
     """Return the bytes of every comment in SOURCE, outermost, in order; none where it does not parse within bounds."""
-    return deep(lambda: _comments(source, language))
+    try:
+        return deep(lambda: _comments(source, language), len(source.data))
+    except TooMuchHereError:
+        try:
+            return [(start, end) for start, end in apart.ask(["comments", language.name], source.data)]
+        except apart.EndedError:
+            return []
+
+
+def serve() -> None:
+    """Answer what this file asks `apart` for: the whole life of the process that is begun there."""
+    confine()
+    apart.serve(_answer)
+
+
+def _answer(request: list[Any], data: bytes) -> Any:
+    what, name, *limits = request
+    source = Source(data.decode("utf-8", "surrogatepass"))
+    if what == "comments":
+        return comments(source, LANGUAGES[name])
+    return _said(definitions(source, LANGUAGES[name], *limits))
+
+
+_OWN: Final = [field.name for field in fields(Definition) if field.name not in ("parent", "children")]
+
+
+def _said(definition: Definition) -> list[Any]:
+    """Return DEFINITION and those below it as JSON can say it."""
+    return [[getattr(definition, name) for name in _OWN], [_said(child) for child in definition.children]]
+
+
+def _heard(said: list[Any], parent: Definition | None = None) -> Definition:
+    """Return the definition that `_said` has SAID."""
+    own, children = said
+    definition = Definition(**dict(zip(_OWN, own, strict=True)), parent=parent)
+    definition.leads, definition.remarks = (
+        tuple((start, end) for start, end in places) for places in (definition.leads, definition.remarks)
+    )
+    definition.children = [_heard(child, definition) for child in children]
+    return definition
 
 
 def _comments(source: Source, language: Language) -> list[tuple[int, int]]:

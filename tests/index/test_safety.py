@@ -350,7 +350,7 @@ class Bomb(FileEntry):
         return super().__getattribute__(name)
 
 
-def test_a_file_that_kills_its_process_is_skipped_by_name(root: Path) -> None:
+def test_a_file_that_kills_its_process_is_cut_at_lines_by_name(root: Path) -> None:
     def entry(path: str, kind: type[FileEntry] = FileEntry) -> FileEntry:
         status = (root / path).stat()
         return kind(path, str(root), status.st_size, status.st_mtime_ns)
@@ -359,8 +359,9 @@ def test_a_file_that_kills_its_process_is_skipped_by_name(root: Path) -> None:
     batches = list(prepare_all([Task(e, None) for e in entries], Settings(), bags=True, workers=1))
     files = [file for batch in batches for file in batch.files]
     assert [file.entry.path for file in files] == [e.path for e in entries]
-    assert [file.skip.path for file in files if file.skip] == ["shop/retry.py"]
-    assert all(file.rows for file in files if not file.skip)
+    assert [file.entry.path for file in files if file.given_up] == ["shop/retry.py"]
+    assert all(file.rows and not file.skip for file in files)
+    assert not any(row.symbol for file in files if file.given_up for row in file.rows)
 
 
 def test_a_skipped_file_is_reported_with_its_reason(workspace: Workspace, root: Path) -> None:
