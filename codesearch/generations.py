@@ -336,24 +336,44 @@ def clear(layout: Layout, patience: float) -> int:
     """
     if layout.folder.is_symlink() or not layout.lock.is_file():
         raise UsageError(f"there is no index in {layout.folder}.")
-    removed = 0
     with writing(layout, patience), training(layout), explained(layout.folder):
         layout.current.unlink(missing_ok=True)  # first, so that nobody begins to read what is going
-        for entry in layout.folder.iterdir():
-            if not _OURS.fullmatch(entry.name) or entry.name in (layout.lock.name, SEAL):
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                removed += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file() and not f.is_symlink())
-                shutil.rmtree(entry)
-            else:
-                removed += entry.lstat().st_size
-                entry.unlink()
+        removed = _remove_contents(layout.folder, but=(layout.lock.name, SEAL))
         # The lock last, and while it is held: once it is free, it is another's who may be building here. The seal goes
         # when nothing is left that it would be asked for.
         with suppress(OSError):
             (layout.folder / SEAL).unlink(missing_ok=True)
             layout.lock.unlink()
             layout.folder.rmdir()
+    return removed
+
+
+def discard(folder: Path) -> int:
+    """Remove what is called as in an index from FOLDER, which is not ours, and FOLDER unless more lies in it.
+
+    Nothing in it is opened, locked or followed. Returns its bytes.
+
+    Raises:
+        StorageError: that is not allowed.
+    """
+    with explained(folder):
+        removed = _remove_contents(folder)
+        with suppress(OSError):
+            folder.rmdir()
+    return removed
+
+
+def _remove_contents(folder: Path, but: tuple[str, ...] = ()) -> int:
+    removed = 0
+    for entry in folder.iterdir():
+        if not _OURS.fullmatch(entry.name) or entry.name in but:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            removed += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file() and not f.is_symlink())
+            shutil.rmtree(entry)
+        else:
+            removed += entry.lstat().st_size
+            entry.unlink()
     return removed
 
 

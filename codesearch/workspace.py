@@ -96,6 +96,8 @@ class Workspace:
         self.layout = layout
         self.notice = notice
         """What a person should know about where the index is; may be empty."""
+        self.aside: Path | None = None
+        """The index folder in ROOT that is left aside because this user has not made it, if there is one."""
         self._model = model
         self._adapted: tuple[int, bundle.Bundle | None] = (0, None)
         self._held: _Held | None = None
@@ -121,16 +123,21 @@ class Workspace:
         if not root.is_dir():
             raise RootError(f"{root} is not a folder. Name the folder to search.")
         folder = index_folder(root, settings.index_dir)
-        notice = ""
-        if why := _foreign(folder):
-            if settings.index_dir is not None:
-                raise UsageError(f"{folder} can not hold the index: {why}. Remove it, or name another.")
-            notice = f"{INDEX_FOLDER}/ is not used, because {why}; the index is in "
-            folder = user_index_folder(root)
-            notice += f"{folder}. Remove {INDEX_FOLDER}/, and it is kept there again."
-            if why := _foreign(folder):
-                raise UsageError(f"{folder} can not hold the index: {why}. Remove it.")
-        return cls(root, settings, Layout(folder), notice, model)
+        why = _foreign(folder)
+        if not why:
+            return cls(root, settings, Layout(folder), model=model)
+        if settings.index_dir is not None:
+            raise UsageError(f"{folder} can not hold the index: {why}. Remove it, or name another.")
+        instead = user_index_folder(root)
+        if also := _foreign(instead):
+            raise UsageError(f"{instead} can not hold the index: {also}. Remove it.")
+        aside = why == _NOT_MADE_HERE
+        advice = "Run `codesearch clear`" if aside else f"Remove {INDEX_FOLDER}/"
+        notice = f"{INDEX_FOLDER}/ is not used, because {why}; the index is in {instead}. {advice}, "
+        notice += "and it is kept there again."
+        workspace = cls(root, settings, Layout(instead), notice, model)
+        workspace.aside = folder if aside else None
+        return workspace
 
     @cached_property
     def base(self) -> bundle.Bundle:
@@ -427,15 +434,18 @@ class Workspace:
         self.close()
 
 
+_NOT_MADE_HERE: Final = "you have not made it here: it came with the folder, was copied, or is of an earlier version"
+
+
 def _foreign(folder: Path) -> str:
     """Return why what is called FOLDER must not be taken for an index of ours, or nothing where it may, or is none."""
     why = ""
     if folder.is_symlink() or not folder.is_dir():
         why = "it is no real folder"
-    elif not generations.ours(Layout(folder)):
-        why = "you have not made it here: it came with the folder, was copied, or is of an earlier version"
     elif not is_ours(folder):
         why = "git tracks it"
+    elif not generations.ours(Layout(folder)):
+        why = _NOT_MADE_HERE
     return why if os.path.lexists(folder) else ""  # last, for another process may be removing it
 
 

@@ -812,28 +812,40 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
     index_dir: IndexDir = None,
 ) -> None:
-    """Remove a folder's index and the retriever that was adapted to it; the folder's own files are not touched."""
+    """Remove a folder's index and the retriever that was adapted to it; the folder's own files are not touched.
+
+    An index in the folder that is left aside, because you have not made it there, goes first, unseen.
+    """
     from codesearch.cli.serving import place
     from codesearch.generations import clear as remove
+    from codesearch.generations import discard
     from codesearch.paths import Layout
     from codesearch.server import protocol
     from codesearch.server.client import control
     from codesearch.workspace import Workspace
+
+    def may_go(folder: Path) -> None:
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError("nobody is there to be asked: give --yes.")
+            if not typer.confirm(f"Remove {visible(str(folder))}?", err=True):
+                raise typer.Exit(NOTHING_FOUND)
 
     if gone:
         doomed = [(where, folder) for where, folder in registry.known() if not where.is_dir()]
     else:
         with Workspace.open(root, config.resolve(root, {}).settings(index_dir)) as workspace:
             doomed = [(workspace.root, workspace.layout.folder)]
+        if workspace.aside is not None:
+            may_go(workspace.aside)
+            size = discard(workspace.aside)
+            _complain(f"removed {workspace.aside} ({size / 1e6:,.1f} MB)")
+            doomed = [one for one in doomed if Layout(one[1]).lock.is_file()]
     for where, folder in doomed:
         if gone and not folder.is_dir():  # it went with its folder
             registry.forget(where, folder)
             continue
-        if not yes:
-            if not sys.stdin.isatty():
-                raise UsageError("nobody is there to be asked: give --yes.")
-            if not typer.confirm(f"Remove {visible(str(folder))}?", err=True):
-                raise typer.Exit(NOTHING_FOUND)
+        may_go(folder)
         control(place(where, str(folder) if index_dir else ""), protocol.STOP)  # it would answer from what is gone
         size = remove(Layout(folder), 1)
         registry.forget(where, folder)

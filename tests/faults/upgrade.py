@@ -102,7 +102,7 @@ def unsealed(root: Path) -> Iterator[str]:
     folder = root / ".codesearch"
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     with Workspace.open(root) as workspace:
-        if workspace.layout.folder.is_relative_to(root) or "Remove .codesearch/" not in workspace.notice:
+        if workspace.layout.folder.is_relative_to(root) or "codesearch clear" not in workspace.notice:
             yield "an index without a seal is taken for one's own"
         answer = workspace.ask(QUESTION)
         if answer.state is not Stale.FRESH or not answer.hits or answer.hits[0].symbol != ANSWER:

@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from codesearch import registry
+from codesearch import nearest, registry
 from codesearch.cli.care import indexes
 from codesearch.errors import UsageError
 from codesearch.events import Warned
@@ -133,7 +134,7 @@ def test_an_index_that_came_with_the_folder_is_left_alone(planted: str, stranger
         assert workspace.state() is Stale.MISSING
         assert not workspace.layout.folder.is_relative_to(root)
         told = [event.message for event in workspace.index(workers=0) if isinstance(event, Warned)]
-        assert len(told) == 1 and "you have not made it here" in told[0] and "Remove .codesearch/" in told[0]
+        assert len(told) == 1 and "you have not made it here" in told[0] and "Run `codesearch clear`" in told[0]
         answer = workspace.ask(QUESTION)
         assert workspace.bundle.fingerprint == workspace.base.fingerprint
     assert answer.hits[0].path == "shop/retry.py"
@@ -147,6 +148,58 @@ def test_the_command_says_so_and_goes_on(stranger: Path, codesearch: Command) ->
     done = codesearch("ask", QUESTION, cwd=root)
     assert (done.returncode, done.stdout.partition(":")[0]) == (0, "shop/retry.py")
     assert "not used, because you have not made it here" in done.stderr
+
+
+def test_one_command_lets_the_index_be_kept_in_the_folder_again(
+    stranger: Path,
+    precious: Path,
+    codesearch: Command,  # noqa: F811
+) -> None:
+    """What lies there is removed unseen: neither locked, nor followed where it is a link; what else is there stays."""
+    root = stranger.parent / "shop"
+    for name in ("lock", "log", "gen-1/store"):
+        link(name)(stranger, precious)
+    folder = stranger.rename(root / ".codesearch")
+    (folder / "notes.txt").write_text("mine")
+    kept = precious.read_bytes()
+    assert "`codesearch clear`" in codesearch("ask", QUESTION, cwd=root).stderr
+    done = codesearch("clear", "--yes", cwd=root)
+    assert done.returncode == 0
+    removed, instead = (Path(line.split()[1]) for line in done.stderr.splitlines())
+    assert removed == folder and not instead.is_relative_to(root)
+    assert precious.read_bytes() == kept and list(precious.parent.iterdir()) == [precious]
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"] and not instead.exists()
+    (folder / "notes.txt").unlink()
+    done = codesearch("ask", QUESTION, cwd=root)
+    assert done.stdout.startswith("shop/retry.py") and "not used" not in done.stderr
+    assert (folder / "CURRENT").is_file()
+
+
+def test_an_index_that_git_tracks_is_not_removed(stranger: Path, codesearch: Command) -> None:  # noqa: F811
+    root = stranger.parent / "shop"
+    folder = stranger.rename(root / ".codesearch")
+    (folder / ".gitignore").unlink()
+    for command in (("init", "-q"), ("add", "-f", ".")):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    assert "Remove .codesearch/" in Workspace.open(root).notice
+    assert codesearch("clear", "--yes", cwd=root).returncode == 2
+    assert (folder / "CURRENT").is_file()
+
+
+def test_a_strangers_index_above_is_not_the_one_that_answers(stranger: Path) -> None:
+    """Unless the user has made another one there, which is elsewhere because of it."""
+    root = stranger.parent / "shop"
+    stranger.rename(root / ".codesearch")
+    inside = str((root / "shop").resolve())
+    assert nearest.indexed(str(root.resolve())) == str(root.resolve())
+    assert nearest.indexed(inside) == inside
+    with Workspace.open(root) as workspace:
+        index(workspace)
+    assert nearest.indexed(inside) == str(root.resolve())
+    shutil.rmtree(root / ".codesearch")
+    with Workspace.open(root) as workspace:
+        index(workspace)
+    assert nearest.indexed(inside) == str(root.resolve())
 
 
 def test_an_index_is_ones_own_again_where_it_was_moved_to_and_not_where_it_was_copied_to(tmp_path: Path) -> None:
