@@ -18,6 +18,7 @@ from math import exp
 from operator import itemgetter
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -53,6 +54,16 @@ def foreign_questions() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
+_vectors: Final[WeakKeyDictionary[Encoder, NDArray[np.float32]]] = WeakKeyDictionary()
+
+
+def _asked(encoder: Encoder) -> NDArray[np.float32]:
+    """Return the vectors of the foreign questions, shape (questions, dimensions); each refresh asks them."""
+    if encoder not in _vectors:
+        _vectors[encoder] = encoder.encode(foreign_questions(), "query")
+    return _vectors[encoder]
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How near an index comes to questions about other worlds: for each, its nearest chunk.
@@ -68,7 +79,7 @@ class Calibration:
     @classmethod
     def of(cls, encoder: Encoder, chunks: Iterable[Chunks]) -> Calibration:
         """Measure CHUNKS by ENCODER, which made their vectors."""
-        asked = encoder.encode(foreign_questions(), "query")
+        asked = _asked(encoder)
         nearest = np.zeros(len(asked), np.float32)
         which = [b""] * len(asked)
         for digests, vectors in filter(itemgetter(0), chunks):

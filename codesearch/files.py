@@ -26,10 +26,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from codesearch import git
 from codesearch.errors import GitError, RootError
@@ -47,13 +48,15 @@ _VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".jj", ".bzr"})
 
 _INSTALLED = frozenset({"node_modules", "bower_components", "__pycache__", "__pypackages__", "site-packages"})
 
+DECIDING = frozenset({*_IGNORE_FILES, ".git", "CACHEDIR.TAG", "pyvenv.cfg"})
+"""Names that say something about the folder that holds them."""
+
 _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 """How CACHEDIR.TAG begins in a folder whose content can be made again: cargo, pytest, mypy (https://bford.info/cachedir)."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A file to index, as its folder describes it."""
+class FileEntry(NamedTuple):
+    """A file to index, as its folder describes it; a named tuple, for there are thousands before every answer."""
 
     path: str
     """Relative to the root, with forward slashes; bytes that are not UTF-8 are surrogate escapes."""
@@ -88,13 +91,16 @@ class Skip:
         return f"{self.why}: {self.detail}" if self.detail else str(self.why)
 
 
-def scan(root: Path, settings: Settings) -> Iterator[FileEntry | Skip]:
+def scan(root: Path, settings: Settings, paths: Collection[str] | None = None) -> Iterator[FileEntry | Skip]:
     """Yield the files below ROOT that are worth indexing, and what a person would wonder about missing, sorted by path.
+
+    PATHS, relative to ROOT, are judged one by one where they are given, and nothing else is looked at.
 
     Raises:
         RootError: ROOT is missing, not a folder, or unreadable.
     """
-    return _Scope(root, settings).walk()
+    found = _Scope(root, settings).walk() if paths is None else (look(root, path, settings) for path in sorted(paths))
+    return (one for one in found if isinstance(one, FileEntry) or one.why not in QUIET)
 
 
 def look(root: Path, path: str | Path, settings: Settings) -> FileEntry | Skip:
@@ -175,8 +181,7 @@ class _Listing:
     """Folders with a repository of their own, not ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(NamedTuple):
     """A folder on the way down, and what decides about the entries in it."""
 
     absolute: str
@@ -218,7 +223,7 @@ class _Scope:
                     yield opened
                 else:
                     stack.append(map(partial(self._judge, opened[0]), opened[1]))
-            elif isinstance(found, FileEntry) or found.why not in QUIET:
+            else:
                 yield found
 
     def one(self, path: str | Path) -> FileEntry | Skip:
@@ -271,7 +276,9 @@ class _Scope:
             entries.sort(key=_in_path_order)
         except OSError as error:
             return Skip(path or ".", Why.UNREADABLE, error.strerror or str(error))
-        names = {entry.name for entry in entries}
+        names = DECIDING.intersection(entry.name for entry in entries)
+        if not names:
+            return folder, entries
         listing, rules = folder.listing, folder.rules
         if path and not folder.taken_back and not self._settings.no_ignore:
             mark = (
@@ -305,25 +312,25 @@ class _Scope:
                 if not pattern.negated:
                     return Skip(path, Why.IGNORED, pattern.where)
                 taken_back = True
-            if name.lower() in _VERSION_CONTROL:
+            hidden = name[0] == "."
+            if hidden and name.lower() in _VERSION_CONTROL:
                 return Skip(path, Why.HIDDEN, "version control's own")
             if is_folder and (name == INDEX_FOLDER or path == self._index):
                 return Skip(path, Why.INDEX)
             if not taken_back:
-                if name[0] == "." and not self._settings.hidden:
+                if hidden and not self._settings.hidden:
                     return Skip(path, Why.HIDDEN)
-                dropped = self._dropped(folder, entry, path, is_folder)
-                if dropped is not None:
-                    return dropped
+                if folder.listing is None or path not in folder.listing.files:
+                    dropped = self._dropped(folder, entry, path, is_folder)
+                    if dropped is not None:
+                        return dropped
             if is_folder:
                 return self._enter(folder, entry, path, taken_back)
-            if entry.is_symlink():
-                return self._link(entry, path)
             status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                return self._link(entry, path) if stat.S_ISLNK(status.st_mode) else Skip(path, Why.SPECIAL)
         except OSError as error:
             return Skip(path, Why.UNREADABLE, error.strerror or str(error))
-        if not stat.S_ISREG(status.st_mode):
-            return Skip(path, Why.SPECIAL)
         unwanted = by_name(path)
         if unwanted is not None:
             return Skip(path, *unwanted)
@@ -337,7 +344,7 @@ class _Scope:
         if listing is None:
             pattern = _decisive(folder.rules[_GIT:], path, entry.name, is_folder)
             return Skip(path, Why.IGNORED, pattern.where) if pattern is not None and not pattern.negated else None
-        if path in listing.files or (is_folder and (path in listing.folders or path in listing.repositories)):
+        if is_folder and (path in listing.folders or path in listing.repositories):
             return None
         # In a folder of which git lists nothing, something may be taken back, or be there that git could not see.
         if not is_folder or not (

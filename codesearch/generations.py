@@ -276,7 +276,7 @@ def contents(generation: Generation) -> dict[str, int]:
                 at = os.path.relpath(folder, generation.folder)
                 # What LanceDB has not finished when it is killed is no part of it, and goes.
                 whole = (name for name in names if not name.startswith(UNFINISHED))
-                found |= {f"{at}/{name}": Path(folder, name).stat().st_size for name in whole}
+                found |= {f"{at}/{name}": os.stat(f"{folder}/{name}").st_size for name in whole}  # noqa: PTH116
     return found
 
 
@@ -284,7 +284,8 @@ def lacks(generation: Generation, contents: dict[str, int]) -> bool:
     """Tell whether any of CONTENTS, as `contents` gives them, is gone from GENERATION, or of another size."""
     with explained(generation.folder.parent):
         try:
-            return any(Path(generation.folder, path).stat().st_size != size for path, size in contents.items())
+            # Some hundred files before every answer, so no Path for each.
+            return any(os.stat(f"{generation.folder}/{path}").st_size != size for path, size in contents.items())  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             return True
 

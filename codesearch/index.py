@@ -17,9 +17,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -206,7 +206,7 @@ def update(
         settings: Which files count.
         layout: Where the index is.
         bundle: The model to index with.
-        paths: Look at these files only, relative to ROOT, if the index is usable as it stands.
+        paths: Look at these files only, relative to ROOT, if the index is usable and nobody else is writing it.
         rebuild: Take nothing over from what is there, whatever it is.
         encoder: BUNDLE's encoder, if one is loaded.
         workers: Processes that cut files; by default as many as repay themselves, 0 for none.
@@ -251,11 +251,11 @@ def _update(
     if not rebuild and (answering := _answering(root, layout, bundle)):
         # Looking needs no lock: where nothing differs, a search waits for nobody and needs no permission to write.
         with answering[1] as manifest:
-            before, known = _version(*answering), manifest.files()
+            before, known = _version(*answering), manifest.files(paths)
             plan = yield from _compare(root, settings, known, paths)
             # Dates that can not be noted change nothing: those of a copy that may only be read are others for ever.
             if not plan.work or not (generations.writable(layout) or _changed(plan, known, settings)):
-                if paths is None and not manifest.totals().files:
+                if not manifest.totals().files:
                     raise _nothing(root)
                 yield Planned(0, 0, plan.unchanged, 0)
                 yield _done(manifest, plan, None, started)
@@ -274,11 +274,12 @@ def _update(
             generation = _begin(root, layout, bundle, resume=not rebuild)
         manifest = stack.enter_context(Manifest(generation.manifest))
         if before != _version(generation, manifest):
-            plan = yield from _compare(root, settings, manifest.files(), paths if in_place else None)
+            plan = yield from _compare(root, settings, manifest.files(), None)  # what others have written may be all
         if not in_place and not plan.tasks and not plan.unchanged:
             raise _nothing(root)
         yield Planned(len(plan.tasks), len(plan.removed), plan.unchanged, plan.size)
-        manifest.record(**_identity(root))  # known again when it is moved once more
+        if any(manifest.get(key) != value for key, value in _identity(root).items()):
+            manifest.record(**_identity(root))  # known again when it is moved once more
         if not in_place:
             manifest.record(planned=plan.unchanged_bytes + plan.size)
 
@@ -299,7 +300,7 @@ def _update(
         if writer.dirty:
             writer.commit()
             yield writer.progress
-        if (not in_place or paths is None) and not manifest.totals().files:
+        if not manifest.totals().files:
             raise _nothing(root)
         if not in_place or writer.worn:
             yield Compacting()
@@ -400,19 +401,14 @@ def _same_root(root: Path, facts: dict[str, Any]) -> bool:
 def _compare(
     root: Path, settings: Settings, known: dict[str, FileRow], paths: Collection[str] | None
 ) -> Generator[Event, None, _Plan]:
-    """Compare the files as they are (all, or PATHS) with those KNOWN to the manifest; return what differs."""
+    """Compare the files as they are (all, or PATHS) with what is KNOWN of them to the manifest; return what differs."""
     plan = _Plan()
-    found: Iterable[FileEntry | Skip]
-    if paths is None:
-        gone = set(known)
-        found = files.scan(root, settings)
-    else:
-        gone = known.keys() & set(paths)
-        found = (files.look(root, path, settings) for path in sorted(set(paths)))
+    gone = set(known)
     seen = 0
     yield Scanning(0)
-    for entry in found:
-        if isinstance(entry, FileEntry) and not _is_utf8(entry.path):
+    for entry in files.scan(root, settings, paths):
+        row = known.get(entry.path)
+        if row is None and isinstance(entry, FileEntry) and not _is_utf8(entry.path):
             entry = Skip(entry.path, Why.UNREADABLE, "its name is not UTF-8")
         if isinstance(entry, Skip):
             plan.skipped += 1
@@ -421,7 +417,6 @@ def _compare(
         seen += 1
         if seen % _SCANNED == 0:
             yield Scanning(seen)
-        row = known.get(entry.path)
         gone.discard(entry.path)
         if row is None:
             plan.tasks.append(Task(entry, None))
@@ -593,7 +588,7 @@ class _Writer:
         again = self._racy(entry) or (file.skip and file.skip.why in (Why.UNREADABLE, Why.MISSING))
         mtime_ns = 0 if again else entry.mtime_ns
         if file.same and (row := self._manifest.file(entry.path)):
-            return replace(row, size=entry.size, mtime_ns=mtime_ns, ctime_ns=entry.ctime_ns)
+            return row._replace(size=entry.size, mtime_ns=mtime_ns, ctime_ns=entry.ctime_ns)
         return FileRow(
             entry.path,
             file.digest,

@@ -15,10 +15,10 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from codesearch.errors import IndexDamagedError, IndexFormatError
 from codesearch.generations import explained
@@ -54,9 +54,8 @@ CREATE TABLE terms (term TEXT PRIMARY KEY, chunks INTEGER NOT NULL, files INTEGE
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """What is known of one file since it was last read."""
+class FileRow(NamedTuple):
+    """What is known of one file since it was last read; a named tuple, for all are read before every answer."""
 
     path: str
     hash: bytes | None
@@ -200,16 +199,19 @@ class Manifest:
 
     # Files.
 
-    def files(self) -> dict[str, FileRow]:
-        """Return every file, by path."""
+    def files(self, paths: Collection[str] | None = None) -> dict[str, FileRow]:
+        """Return every file, or those of PATHS that it has, by path."""
+        if paths is not None:
+            return {path: row for path in paths if (row := self.file(path))}
         with explained(self._folder):
-            return {row[0]: FileRow(*row) for row in self._db.execute("SELECT * FROM files")}
+            return {row[0]: FileRow._make(row) for row in self._db.execute("SELECT * FROM files")}
 
     def file(self, path: str) -> FileRow | None:
         """Return what is known of the file at PATH, or None."""
-        with explained(self._folder):
+        row = None
+        with explained(self._folder), suppress(UnicodeEncodeError):  # such a name is in no manifest
             row = self._db.execute("SELECT * FROM files WHERE path = ?", (path,)).fetchone()
-        return FileRow(*row) if row else None
+        return FileRow._make(row) if row else None
 
     def languages(self) -> dict[str, tuple[int, int]]:
         """Return files and chunks of each language, most chunks first."""
@@ -235,10 +237,7 @@ class Manifest:
             self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in removed))
             self._db.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (f.path, f.hash, f.size, f.mtime_ns, f.language, f.chunks, f.terms, f.skipped, f.ctime_ns)
-                    for f in sorted(files, key=lambda f: f.path)
-                ),
+                sorted(files),
             )
             if counts:
                 self._add(counts)

@@ -1,9 +1,11 @@
-"""Whether the files can have changed since the index was last compared with them, told without looking at them again.
+"""Which files can have changed since the index was last compared with them, told without looking at all of them again.
 
-Comparing takes 60 ms for a thousand files, three times what an answer takes. It can be left out where all this holds:
+Comparing takes 60 ms for a thousand files, three times what an answer takes. It can be left out, but for the files that
+events name, where all this holds:
 
-- no folder below the root has changed. Each is watched (`inotify`) before it is listed, and all are before the files
-  are compared, so a folder that appears meanwhile is either listed or an event;
+- no folder below the root has come, gone or been changed itself. Each is watched (`inotify`) before it is listed, and
+  all are before the files are compared, so a folder that appears meanwhile is either listed or an event;
+- no file there has changed that decides about others;
 - what decides about files from elsewhere is as it was: git's index, HEAD, configuration and excludes, and the ignore
   files above the root;
 - the index is as that comparison left it, under the same settings;
@@ -14,18 +16,20 @@ Where a watch can not be relied on, files are compared every time, as without a 
 network file systems, where the root holds several file systems, where there are more folders than `_MOST`.
 """
 
-# ruff: noqa: PTH111, PTH116, PTH118, PTH120
+# ruff: noqa: PTH111, PTH116, PTH118, PTH119, PTH120
 # Paths are strings here: this is what an answer waits for.
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from codesearch import git
 from codesearch.errors import GitError
+from codesearch.files import DECIDING
 from codesearch.server.inotify import Inotify
 
 if TYPE_CHECKING:
@@ -34,8 +38,10 @@ if TYPE_CHECKING:
 
 _OLDEST: Final = 60.0
 """Seconds."""
-_MOST: Final = 5000
+_MOST: Final = 10_000
 """Folders; each takes a kilobyte of the kernel's memory and one of the user's watches, which editors want too."""
+_FEW: Final = 8
+"""Files; each takes 6 ms to be looked at by itself, so that with more of them all are soon cheaper."""
 _AGAIN: Final = 300.0
 """Seconds until watching is tried again where it was not possible."""
 _LOCAL: Final = frozenset(
@@ -59,22 +65,33 @@ class Freshness:
         self._not_before = 0.0
         """When watching may be tried again."""
         self._clean = False
+        """Whether nothing is different but, perhaps, `_pending`."""
+        self._pending: set[str] = set()
+        """Files that may have changed, relative to the root."""
         self._compared = 0.0
         self._elsewhere: list[str] = []
         self._stamp: Stamp = ()
         self._index: object = None
 
-    def unchanged(self, layout: Layout, settings: Settings) -> bool:
-        """Tell whether a comparison under SETTINGS is sure to find that the index of LAYOUT is up to date."""
+    def changed(self, layout: Layout, settings: Settings) -> frozenset[str] | None:
+        """Return the files, relative to the root, in which alone the index of LAYOUT may differ from those there are.
+
+        None means that only a comparison under SETTINGS can tell. They are returned again until they are `done`.
+        """
         if self._inotify is None or not self._clean:
-            return False
+            return None
+        changed = self._inotify.changed()
         self._clean = not (
-            self._inotify.changed()
+            changed is None
             or time.monotonic() - self._compared > _OLDEST
             or _stamp(self._elsewhere) != self._stamp
             or _index(layout, settings) != self._index
+            or any(os.path.basename(path) in DECIDING for path in changed)
         )
-        return self._clean
+        if not self._clean or changed is None:
+            return None
+        self._pending |= {path.removeprefix(self._root).lstrip("/") for path in changed}
+        return frozenset(self._pending) if len(self._pending) <= _FEW else None
 
     def elsewhere(self) -> Stamp:
         """Return what is different when git's view of the root may be; empty while nothing is watched."""
@@ -83,6 +100,7 @@ class Freshness:
     def begin(self, layout: Layout) -> None:
         """Watch, because files are about to be compared."""
         self._clean = False
+        self._pending.clear()
         self._compared = time.monotonic()
         if self._inotify is None and self._compared < self._not_before:
             return
@@ -91,7 +109,7 @@ class Freshness:
                 if not _local(self._root):
                     raise OSError("not a local file system")
                 self._inotify = Inotify()
-            self._inotify.changed()  # all that is known so far is about to be found out anyway
+            self._inotify.restart()  # all that is known so far is about to be found out anyway
             repositories = self._watch(str(layout.folder))
         except OSError:
             self.close()
@@ -100,8 +118,9 @@ class Freshness:
         self._elsewhere = _elsewhere(self._root, repositories)
         self._stamp = _stamp(self._elsewhere)
 
-    def done(self, layout: Layout, settings: Settings) -> None:
-        """Take note that the comparison that was begun is complete, and the index up to date with it."""
+    def done(self, layout: Layout, settings: Settings, paths: Collection[str] = ()) -> None:
+        """Take note that the index is up to date with the comparison that was begun, or with the files PATHS."""
+        self._pending.difference_update(paths)
         self._index = _index(layout, settings)
         self._clean = self._index is not None
 

@@ -105,10 +105,14 @@ class Warm(Workspace):
                 "try again; searching works meanwhile."
             )
         try:
-            if options or not self.fresh.unchanged(self.layout, self.settings):
+            changed = None if options else self.fresh.changed(self.layout, self.settings)
+            if changed is None:
                 self.fresh.begin(self.layout)
                 yield from super().index(**options)
                 self.fresh.done(self.layout, self.settings)
+            elif changed:
+                yield from super().index(paths=changed)
+                self.fresh.done(self.layout, self.settings, changed)
             else:
                 yield from self._nothing_to_do()
         finally:

@@ -31,6 +31,7 @@ from codesearch.files import FileEntry, scan
 from codesearch.question import Question
 from codesearch.rank import page, totals
 from codesearch.search import Snapshot, candidates
+from codesearch.server.warm import Pool
 from codesearch.settings import Settings
 from codesearch.workspace import Workspace
 
@@ -173,7 +174,7 @@ def build(root: Path) -> dict[str, Any]:
 
 
 def refresh(root: Path) -> dict[str, Any]:
-    """Refresh ROOT: nothing changed, then one file, in a warm process."""
+    """Refresh ROOT: nothing changed, then one file, in a warm process; then one, as a server notices it."""
     warm_up()
     workspace = Workspace.open(root)
     workspace.ask("warm up")
@@ -194,11 +195,18 @@ def refresh(root: Path) -> dict[str, Any]:
     for i in range(5):
         target.write_text(text.replace("def ", f"def once_more_{i}_", 1))
         after.append(_timed(lambda: workspace.ask("where is it changed once more")))
+    noticed = []
+    with Pool(root) as pool:
+        pool.warm_up(Settings())
+        for i in range(7):
+            target.write_text(text.replace("def ", f"def noticed_{i}_", 1))
+            noticed.append(_timed(lambda: run(pool.open(root, Settings()))))
     target.write_text(text)
     return {
         "nothing changed ms": statistics.median(nothing) * 1000,
         "one file, scanned ms": statistics.median(one) * 1000,
         "one file, named ms": statistics.median(named) * 1000,
+        "one file, noticed ms": statistics.median(noticed) * 1000,
         "chunks encoded": encoded,
         "change, ask ms": statistics.median(after) * 1000,
     }
@@ -287,18 +295,22 @@ def main() -> None:
         if "small" in arguments.only:
             lay(arguments.source, work / "small", 10_000 * BYTES_PER_CHUNK)
             show("index 10k", measured("build", work / "small"), {"chunks/s": "≥ 2,000", "index/source": "≤ 1.5"})
-            show("refresh 10k chunks", measured("refresh", work / "small"), {"one file, scanned ms": "≤ 150"})
+            show("refresh 10k chunks", measured("refresh", work / "small"), {"one file, noticed ms": "≤ 100"})
             show("ask 10k chunks", measured("ask", work / "small"), {"p50 ms": "≤ 15", "ranking p50 ms": "≤ 5"})
         if "refresh" in arguments.only:
             many_files(work / "many", 10_000)
             show("index 10k files", measured("build", work / "many"), {})
-            targets = {"nothing changed ms": "≤ 500", "one file, scanned ms": "≤ 150 + the scan"}
+            targets = {"nothing changed ms": "≤ 500", "one file, noticed ms": "≤ 100"}
             show("refresh 10k files", measured("refresh", work / "many"), targets)
         if "large" in arguments.only:
             lay(arguments.source, work / "large", arguments.chunks * BYTES_PER_CHUNK)
             targets = {"chunks/s": "≥ 2,000", "peak MB": "≤ 600", "index/source": "≤ 1.5"}
             show(f"index {arguments.chunks:,}", measured("build", work / "large"), targets)
-            show(f"refresh {arguments.chunks:,} chunks", measured("refresh", work / "large"), {})
+            show(
+                f"refresh {arguments.chunks:,} chunks",
+                measured("refresh", work / "large"),
+                {"one file, noticed ms": "≤ 100"},
+            )
             show(
                 f"ask {arguments.chunks:,} chunks",
                 measured("ask", work / "large"),
