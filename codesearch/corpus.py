@@ -340,15 +340,25 @@ class Corpus:
             self._pulls[file] = np.sqrt(total @ total)
         return self._pulls[files]
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return len(self.mirror)
+
+    @property
+    def files(self) -> int:
+        """How many files have chunks."""
+        return len(self.mirror.paths)
+
     @cached_property
     def mean_size(self) -> float:
         """Mean size of a chunk, in bytes of its terms."""
         return max(float(self.mirror.sizes.mean()), 1.0) if len(self.mirror) else 1.0
 
-    @cached_property
+    @property
     def mean_file_size(self) -> float:
         """Mean size of a file, in bytes of its chunks' terms."""
-        return self.mean_size * len(self.mirror) / max(len(self.mirror.paths), 1)
+        return self.mean_size * self.chunks / max(self.files, 1)
 
 
 _BASE: Final = 0x9E3779B97F4A7C15

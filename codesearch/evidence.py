@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -22,12 +22,11 @@ from codesearch.rank import by_file
 from codesearch.roles import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from codesearch.corpus import Corpus, FileNames
-    from codesearch.manifest import Manifest
     from codesearch.question import Question
 
 _K1: Final = 1.2
@@ -37,6 +36,14 @@ _WITHIN: Final = 0.25
 """How much later parts of a definition are it: who asks for a name wants the place where it begins."""
 _NEAREST: Final = 3
 """Chunks whose similarity speaks for a file: one may be chance, and a long file has many."""
+
+
+class Frequencies(Protocol):
+    """What knows how common terms are: the manifest of an index, or the statistics of a fleet."""
+
+    def frequencies(self, terms: Iterable[str]) -> Mapping[str, tuple[int, int]]:
+        """Return, for those of TERMS that occur, the number of chunks and of files that hold each."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,14 +74,15 @@ class Evidence:
 
 def gather(
     corpus: Corpus,
-    manifest: Manifest,
+    known: Frequencies,
     question: Question,
     candidates: NDArray[np.intp],
     similarities: NDArray[np.float32] | None,
 ) -> Evidence:
     """Return what speaks for all chunks of the files of CANDIDATES, positions in the mirror.
 
-    SIMILARITIES, shape (len(mirror),), are the cosines of every chunk's vector and the question's, None to do without.
+    KNOWN are the statistics of the whole corpus, of which the mirror may hold a part. SIMILARITIES, shape
+    (len(mirror),), are the cosines of every chunk's vector and the question's, None to do without.
     """
     mirror = corpus.mirror
     found = np.flatnonzero(np.bincount(mirror.path_of[candidates]))
@@ -99,7 +107,7 @@ def gather(
         of_chunk["nearest"] = np.zeros(len(positions))
         of_file["meaning"] = of_file["near chunks"] = np.zeros(len(files))
 
-    words = _Words(corpus, manifest, question, files, positions, starts)
+    words = _Words(corpus, known, question, files, positions, starts)
     of_chunk |= words.of_chunk
     of_file |= words.of_file
     names = corpus.names(files)
@@ -157,17 +165,17 @@ class _Words:
     def __init__(
         self,
         corpus: Corpus,
-        manifest: Manifest,
+        frequencies: Frequencies,
         question: Question,
         files: NDArray[np.intp],
         positions: NDArray[np.intp],
         starts: NDArray[np.intp],
     ) -> None:
         mirror = corpus.mirror
-        chunks, every = len(mirror), len(mirror.paths)
+        chunks, every = corpus.chunks, corpus.files
         terms = question.terms
         compounds = {compound for phrase in question.phrases for compound in phrase}
-        known = manifest.frequencies({*terms, *compounds})
+        known = frequencies.frequencies({*terms, *compounds})
         rarity = {t: _rarity(known.get(t, (0, 0))[0], chunks) for t in terms}
         self.weights = {t: _rarity(known.get(t, (0, 0))[1], every) for t in terms}
         """How rare each term is among files."""

@@ -1,4 +1,4 @@
-"""The one door to git: every git call of the program goes through `run`, which lets a repository execute nothing.
+"""The one door to git: every git call of the program goes through it, and it lets a repository execute nothing.
 
 A repository under search is hostile input, and its configuration can name programs: a file-system monitor, hooks, clean
 and smudge filters, external diffs and text converters, pagers, signature checkers, credential helpers, and transports
@@ -8,6 +8,10 @@ that a partial clone starts to fetch a missing object. Three things keep them al
   and `hash-object` run clean filters whatever is configured, so they cannot be called at all;
 - configuration on the command line, which outranks every file, names no program (`_CONFIG`);
 - the environment forbids transports, prompts and writes.
+
+`advertised` and `checkout` read a repository that is elsewhere, for an index of many. They speak its transport, with
+the person's own credentials, but write into a repository that is made for it: all its configuration is ours, and the
+files are checked out without anybody's, so that no filter is known that an attribute could name.
 
 Which repository is meant follows from the folder alone: inherited `GIT_DIR`, `GIT_INDEX_FILE` and the like are hidden,
 and the working tree is where its `.git` is, whatever `core.worktree` says.
@@ -19,10 +23,11 @@ folder.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,6 +84,25 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 
+_REMOTE_CONFIG = (
+    f"core.hooksPath={os.devnull}",
+    "core.fsmonitor=false",
+    "fetch.recurseSubmodules=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "protocol.ext.allow=never",  # names a program
+    "submodule.recurse=false",
+)
+_REMOTE = {
+    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+_NOBODY = {**_ENVIRONMENT, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_CONFIG_COUNT": "0"}
+"""The environment in which files are checked out: nobody's configuration."""
+
+_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
 _INHERITED = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 """What may pass from the caller's environment: where git is installed, and the person's own configuration."""
 
@@ -99,6 +123,64 @@ def run(
     """
     if command not in _COMMANDS:
         raise ValueError(f"git {command} is not among the commands that can run nothing of the repository's")
+    top = top_of(folder)
+    if top is None:
+        raise GitError(f"{folder} is in no git repository")
+    argv = (f"--work-tree={top}", *_configured(_CONFIG), command, *_COMMANDS[command], *arguments)
+    return _run(folder, command, argv, _ENVIRONMENT, ok, timeout)
+
+
+def advertised(url: str, revision: str = "HEAD", timeout: float = TIMEOUT) -> str:
+    """Return the hash of the commit that REVISION, a branch, tag or hash, is in the repository at URL, a path or not.
+
+    Raises:
+        GitError: the repository can not be reached, or has no such revision.
+    """
+    if _HASH.fullmatch(revision):
+        return revision
+    # Tags that are objects of their own are followed by what they point to.
+    refs = ["HEAD"] if revision == "HEAD" else [f"refs/{kind}/{revision}" for kind in ("heads", "tags")]
+    patterns = refs if revision == "HEAD" else [*refs, f"refs/tags/{revision}^{{}}"]
+    argv = (*_configured(_REMOTE_CONFIG), "ls-remote", "--", url, *patterns)
+    said = _run(os.sep, "ls-remote", argv, _REMOTE, (0,), timeout).decode("ascii", "replace")
+    found = {ref: commit for commit, _, ref in (line.partition("\t") for line in said.splitlines())}
+    for ref in (refs[0], *reversed(patterns)):
+        if ref in found:
+            return found[ref]
+    raise GitError(f"there is no {revision}: name a branch, a tag or a commit that is there")
+
+
+def checkout(url: str, revision: str, folder: str | Path, timeout: float = TIMEOUT) -> str:
+    """Check the files that the repository at URL has at REVISION out into the empty FOLDER; return the commit's hash.
+
+    Only that commit is fetched. Submodules are not, and links lead where they lead: `files` follows none.
+
+    Raises:
+        GitError: the repository can not be reached, or has no such revision.
+    """
+    ours = tuple(_configured(_REMOTE_CONFIG))
+    _run(folder, "init", (*ours, "init", "--quiet", "--template="), _NOBODY, (0,), timeout)
+    fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-commit-graph", "--", url, revision)
+    _run(folder, "fetch", (*ours, *fetch), _REMOTE, (0,), timeout)
+    switch = ("checkout", "--quiet", "--detach", "FETCH_HEAD", "--")
+    _run(folder, "checkout", (*ours, *_configured(_CONFIG), *switch), _NOBODY, (0,), timeout)
+    return run(folder, "rev-parse", "HEAD").decode("ascii", "replace").strip()
+
+
+def _configured(settings: Sequence[str]) -> Iterator[str]:
+    for setting in settings:
+        yield from ("-c", setting)
+
+
+def _run(
+    folder: str | Path,
+    command: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    ok: Container[int],
+    timeout: float,
+) -> bytes:
+    """Run git with ARGUMENTS, COMMAND among them, in FOLDER and ENVIRONMENT; see `run`."""
     try:
         from git.cmd import Git  # 70 ms: GitPython loads all of itself
         from git.exc import GitCommandNotFound
@@ -106,17 +188,11 @@ def run(
         raise GitError(
             "git is not installed, or not on PATH: install it, and its rules are applied by itself"
         ) from error
-    top = top_of(folder)
-    if top is None:
-        raise GitError(f"{folder} is in no git repository")
-    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", str(folder), f"--work-tree={top}", "--no-pager"]
-    for setting in _CONFIG:
-        argv += ("-c", setting)
-    argv += (command, *_COMMANDS[command], *arguments)
+    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", str(folder), "--no-pager", *arguments]
     group = {} if os.name == "nt" else {"start_new_session": True}
     with _hidden_environment():
         try:
-            process = Git(folder).execute(argv, as_process=True, env=_ENVIRONMENT, **group)
+            process = Git(folder).execute(argv, as_process=True, env=dict(environment), **group)
         except GitCommandNotFound as error:
             raise GitError("git is not on PATH: install it, and its rules are applied by itself") from error
         except OSError as error:

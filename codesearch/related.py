@@ -17,7 +17,7 @@ import numpy as np
 
 from codesearch.errors import UsageError
 from codesearch.roles import Role, roles, stem
-from codesearch.search import cosines, hit_of, with_text
+from codesearch.search import cosines, with_text
 from codesearch.text import terms
 from codesearch.types import Hit, Kind
 
@@ -53,7 +53,7 @@ def related(
     """
     mirror = snapshot.mirror
     at = _position(snapshot, path, line)
-    (subject,), _ = with_text(snapshot, [hit_of(mirror, at)], settings)
+    (subject,), _ = with_text(snapshot, [mirror.hit(at)], settings)
     similarities = cosines(mirror.vectors, mirror.vectors[at])
     found: dict[Relation, list[Hit]] = {relation: [] for relation in Relation}
     taken = {int(row) for row in mirror.rows(int(mirror.path_of[at])) if _same(snapshot, int(row), at)}
@@ -65,7 +65,7 @@ def related(
             found[relation].append(_scored(hit, reasons))
             taken.add(position)
     for position in _nearest(snapshot, similarities, taken, limit):
-        found[Relation.SIMILAR].append(_scored(hit_of(mirror, position), [("near", float(similarities[position]))]))
+        found[Relation.SIMILAR].append(_scored(mirror.hit(position), [("near", float(similarities[position]))]))
     best = {
         relation: sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.span.start_line))[:limit]
         for relation, hits in found.items()
@@ -97,7 +97,7 @@ def _saying(snapshot: Snapshot, name: str, taken: set[int], settings: Settings) 
     mirror = snapshot.mirror
     row_ids, _ = snapshot.store.matching(terms(name)[-1:], _CANDIDATES)
     positions = [p for p in mirror.positions(row_ids).tolist() if p not in taken]
-    hits, _ = with_text(snapshot, [hit_of(mirror, position) for position in positions], settings)
+    hits, _ = with_text(snapshot, [mirror.hit(position) for position in positions], settings)
     says = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     return [
         (position, hit)

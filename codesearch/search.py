@@ -8,7 +8,7 @@ what a hit says is read from its file, when the ranking is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -29,7 +29,7 @@ from codesearch.question import Question
 from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, Weight, page, reasons, totals
 from codesearch.roles import Role, roles
 from codesearch.settings import Settings
-from codesearch.types import Encoder, Hit, Kind, Row
+from codesearch.types import Encoder, Hit, Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,12 +141,21 @@ def search(
 
     AS_ADAPTED weighs vectors as those of an adapted retriever, whatever they are of: to compare by the same weights.
     """
-    question = Question(query)
-    evidence = evidence_for(snapshot, question, mode, only)
-    weights = _weights(mode, as_adapted or snapshot.encoder.adapted)
+    evidence = evidence_for(snapshot, Question(query), mode, only)
+    kinds = only.kinds if only else frozenset()
+    hits = ranked(snapshot.mirror, evidence, limit, mode, kinds, adapted=as_adapted or snapshot.encoder.adapted)
+    # Vectors alone are for measuring them; nothing is held back then.
+    return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
+
+
+def ranked(
+    mirror: Mirror, evidence: Evidence, limit: int, mode: Mode, kinds: Collection[str] = (), *, adapted: bool
+) -> list[Hit]:
+    """Return at most LIMIT hits, best first, of the chunks of MIRROR that EVIDENCE speaks for; of KINDS, if any."""
+    weights = _weights(mode, adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
-    if only and only.kinds:  # evidence is of whole files
-        speaks &= np.isin(snapshot.mirror.kinds[evidence.positions], list(only.kinds))
+    if kinds:  # evidence is of whole files
+        speaks &= np.isin(mirror.kinds[evidence.positions], list(kinds))
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[Hit] = []
     shown: list[int] = []
@@ -154,15 +163,14 @@ def search(
         position = int(evidence.positions[at])
         if not speaks[at]:
             continue
-        if (original := _copied(snapshot, position, shown)) is not None:
-            hits[original] = _with_copy(hits[original], snapshot.mirror.row(position))
+        if (original := _copied(mirror, position, shown)) is not None:
+            hits[original] = _with_copy(hits[original], mirror.hit(position))
         elif len(hits) < limit:
-            hits.append(hit_of(snapshot.mirror, position, reasons(evidence, at, earlier, *weights)))
+            hits.append(mirror.hit(position, reasons(evidence, at, earlier, *weights)))
             shown.append(position)
         else:
             break
-    # Vectors alone are for measuring them; nothing is held back then.
-    return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
+    return hits
 
 
 def _weights(mode: Mode, adapted: bool) -> tuple[Mapping[str, Weight], Mapping[str, Weight]]:
@@ -172,9 +180,8 @@ def _weights(mode: Mode, adapted: bool) -> tuple[Mapping[str, Weight], Mapping[s
     return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted else (CHUNK, FILE)
 
 
-def _copied(snapshot: Snapshot, position: int, shown: list[int]) -> int | None:
+def _copied(mirror: Mirror, position: int, shown: list[int]) -> int | None:
     """Return which of the chunks SHOWN the one at POSITION repeats: nearly the same, of the same name, elsewhere."""
-    mirror = snapshot.mirror
     name = mirror.symbols[position].rpartition(".")[2]
     if not shown or not name:
         return None
@@ -191,8 +198,8 @@ def _copied(snapshot: Snapshot, position: int, shown: list[int]) -> int | None:
     return None
 
 
-def _with_copy(hit: Hit, copy: Row) -> Hit:
-    return replace(hit, copies=(*hit.copies, f"{copy.path}:{copy.start_line}"))
+def _with_copy(hit: Hit, copy: Hit) -> Hit:
+    return replace(hit, copies=(*hit.copies, f"{copy.place}:{copy.span.start_line}"))
 
 
 def evidence_for(
@@ -250,11 +257,12 @@ def with_text(snapshot: Snapshot, hits: Sequence[Hit], settings: Settings) -> tu
             continue
         same = same and known is not None and digest(data) == known.hash
         lines[path] = decode(data).split("\n")
-    return tuple(replace(hit, text=_text(lines.get(hit.path, []), hit)) for hit in hits), same
+    return tuple(replace(hit, text=text_of(lines.get(hit.path, []), hit.span)) for hit in hits), same
 
 
-def _text(lines: list[str], hit: Hit) -> str:
-    return "\n".join(lines[hit.span.start_line - 1 : hit.span.end_line])[:_LONGEST]
+def text_of(lines: Sequence[str], span: Span) -> str:
+    """Return what is shown of the chunk at SPAN of a file with these LINES."""
+    return "\n".join(lines[span.start_line - 1 : span.end_line])[:_LONGEST]
 
 
 def _nearest(similarities: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
@@ -291,9 +299,3 @@ def _named(snapshot: Snapshot, question: Question, mask: NDArray[np.bool_] | Non
     positions = np.array(found, np.intp)
     return positions if mask is None else positions[mask[positions]]
 
-
-def hit_of(mirror: Mirror, position: int, why: tuple[tuple[str, float], ...] = ()) -> Hit:
-    """Return the chunk at POSITION, without its text, with the reasons WHY that add up to its score."""
-    row = mirror.row(position)
-    score = sum(worth for _, worth in why)
-    return Hit(row.id, row.path, row.span, row.language, Kind(row.kind), row.symbol, score, reasons=why)

@@ -40,7 +40,7 @@ import pyarrow as pa
 from codesearch.errors import IndexDamagedError
 from codesearch.generations import UNFINISHED, explained
 from codesearch.lean import lean
-from codesearch.types import Row
+from codesearch.types import Hit, Kind, Row
 
 with lean():
     import lancedb
@@ -445,3 +445,9 @@ class Mirror:
     def row(self, position: int) -> Row:
         """Return the chunk at POSITION, without its terms."""
         return Row(*(self.columns[name][position].as_py() for name in _SHOWN))
+
+    def hit(self, position: int, why: tuple[tuple[str, float], ...] = ()) -> Hit:
+        """Return the chunk at POSITION, without its text, with the reasons WHY that add up to its score."""
+        row = self.row(position)
+        score = sum(worth for _, worth in why)
+        return Hit(row.id, row.path, row.span, row.language, Kind(row.kind), row.symbol, score, reasons=why)

@@ -108,6 +108,15 @@ class Hit:
     reasons: tuple[tuple[str, float], ...] = ()
     copies: tuple[str, ...] = ()
     """Where else nearly the same stands, each as `path:line`; it takes no row of its own."""
+    repository: str = ""
+    """In an index of many, which it is of; empty in that of a folder."""
+    commit: str = ""
+    """And as of which of its commits."""
+
+    @property
+    def place(self) -> str:
+        """Its path, behind the repository's name in an index of many."""
+        return f"{self.repository}/{self.path}" if self.repository else self.path
 
 
 class Stale(StrEnum):
