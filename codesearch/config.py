@@ -137,8 +137,12 @@ def user_file(environ: Mapping[str, str] | None = None) -> Path:
     return Path(platformdirs.user_config_dir("codesearch", appauthor=False)) / "config.toml"
 
 
-def resolve(root: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
+def resolve(
+    root: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, own: bool = True
+) -> Config:
     """Return what holds in ROOT where FLAGS were typed: values by option, None or absent where one was not.
+
+    Unless the user's OWN file counts, it is the same on any machine with that ENVIRON.
 
     Raises:
         UsageError: the environment or the user's own file holds what makes no sense.
@@ -152,8 +156,9 @@ def resolve(root: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | N
         for name, value, origin in found:
             values[name], origins[name] = value, origin
 
-    own = user_file(environ)
-    put(_of_file(own, str(own), _raised))
+    if own:
+        file = user_file(environ)
+        put(_of_file(file, str(file), _raised))
     project = root / PROJECT_FILE
     if not project.is_symlink():  # it could lead anywhere, and what is there be shown in a warning
         put(_of_project(project, warnings))

@@ -408,8 +408,8 @@ def _compare(
     yield Scanning(0)
     for entry in files.scan(root, settings, paths):
         row = known.get(entry.path)
-        if row is None and isinstance(entry, FileEntry) and not _is_utf8(entry.path):
-            entry = Skip(entry.path, Why.UNREADABLE, "its name is not UTF-8")
+        if row is None:
+            entry = named(entry)
         if isinstance(entry, Skip):
             plan.skipped += 1
             yield Skipped(entry.path, entry.reason)
@@ -432,12 +432,13 @@ def _compare(
     return plan
 
 
-def _is_utf8(path: str) -> bool:
+def named(entry: FileEntry | Skip) -> FileEntry | Skip:
+    """Return ENTRY, or why it is not indexed after all: a row can only hold a path that is text."""
     try:
-        path.encode()
+        entry.path.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return Skip(entry.path, Why.UNREADABLE, "its name is not UTF-8")
+    return entry
 
 
 class _Writer:

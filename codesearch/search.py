@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 DEPTH: Final = 200
 """Candidates of each search; what comes later in both reaches no page."""
-_NAMESAKES: Final = 50
+NAMESAKES: Final = 50
 """Definitions of one name, and files of one, that become candidates for their name alone."""
 _COPY: Final = 0.97
 """Cosine, and share of the size, from which a chunk repeats another of its name; not 1, as the path is embedded."""
@@ -145,29 +145,32 @@ def search(
     kinds = only.kinds if only else frozenset()
     hits = ranked(snapshot.mirror, evidence, limit, mode, kinds, adapted=as_adapted or snapshot.encoder.adapted)
     # Vectors alone are for measuring them; nothing is held back then.
-    return hits, 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
+    sure = 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
+    return [hit for _, hit in hits], sure
 
 
 def ranked(
     mirror: Mirror, evidence: Evidence, limit: int, mode: Mode, kinds: Collection[str] = (), *, adapted: bool
-) -> list[Hit]:
-    """Return at most LIMIT hits, best first, of the chunks of MIRROR that EVIDENCE speaks for; of KINDS, if any."""
+) -> list[tuple[int, Hit]]:
+    """Return at most LIMIT hits, best first, of the chunks of MIRROR that EVIDENCE speaks for; of KINDS, if any.
+
+    With each comes where in the mirror it is.
+    """
     weights = _weights(mode, adapted)
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
     if kinds:  # evidence is of whole files
         speaks &= np.isin(mirror.kinds[evidence.positions], list(kinds))
     order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
-    hits: list[Hit] = []
-    shown: list[int] = []
+    hits: list[tuple[int, Hit]] = []
     for at, earlier in zip(order.tolist(), before.tolist(), strict=True):
         position = int(evidence.positions[at])
         if not speaks[at]:
             continue
-        if (original := _copied(mirror, position, shown)) is not None:
-            hits[original] = _with_copy(hits[original], mirror.hit(position))
+        if (original := _copied(mirror, position, [shown for shown, _ in hits])) is not None:
+            shown, hit = hits[original]
+            hits[original] = shown, _with_copy(hit, mirror.hit(position))
         elif len(hits) < limit:
-            hits.append(mirror.hit(position, reasons(evidence, at, earlier, *weights)))
-            shown.append(position)
+            hits.append((position, mirror.hit(position, reasons(evidence, at, earlier, *weights))))
         else:
             break
     return hits
@@ -293,9 +296,8 @@ def _named(snapshot: Snapshot, question: Question, mask: NDArray[np.bool_] | Non
     corpus = snapshot.corpus
     found: list[int] = []
     for name in sorted(question.names.union(question.name[-1:])):
-        found += corpus.defining(name)[:_NAMESAKES]
+        found += corpus.defining(name)[:NAMESAKES]
     for place in question.places:
-        found += [int(snapshot.mirror.rows(file)[0]) for file in corpus.at(place.path)[:_NAMESAKES]]
+        found += [int(snapshot.mirror.rows(file)[0]) for file in corpus.at(place.path)[:NAMESAKES]]
     positions = np.array(found, np.intp)
     return positions if mask is None else positions[mask[positions]]
-

@@ -54,6 +54,11 @@ if TYPE_CHECKING:
     Had = Mapping[str, list[tuple[bytes, str, NDArray[np.int8]]]]
     """Digest, terms and vector, as it is stored, of each chunk of some files, by path."""
 
+__all__ = ["MatchQuery", "Mirror", "Store", "col", "connect", "packed", "unpacked"]
+
+connect: Final = lancedb.connect
+"""With `col` and `MatchQuery`, for the store of a fleet: lancedb comes in by this door alone."""
+
 _TABLE: Final = "chunks"
 _TERMS_INDEX: Final = "terms_idx"
 _DAMAGE: Final = (RuntimeError, ValueError, pa.ArrowException)
@@ -154,14 +159,14 @@ class Store:
         with _lance(folder.parent.parent):
             if folder.exists():
                 shutil.rmtree(folder)
-            table = lancedb.connect(folder).create_table(_TABLE, schema=_schema(dimensions))
+            table = connect(folder).create_table(_TABLE, schema=_schema(dimensions))
         return cls(table, folder, dimensions)
 
     @classmethod
     def open(cls, folder: Path, version: int) -> Self:
         """Open the store in FOLDER to read VERSION; a missing or damaged one raises IndexDamagedError."""
         with _lance(folder.parent.parent):
-            table = lancedb.connect(folder).open_table(_TABLE)
+            table = connect(folder).open_table(_TABLE)
             if table.version != version:
                 table.checkout(version)
             kept = table.schema
@@ -326,16 +331,16 @@ class Mirror:
     def load(cls, store: Store, previous: Mirror | None = None) -> Mirror:
         """Return the mirror of STORE's version; what PREVIOUS, of an older version, has of it is not read again."""
         if previous is None or len(previous.row_ids) == 0:
-            return cls._of(store.version, store.read())
+            return cls.of(store.version, store.read())
         row_ids = np.sort(store.row_ids())
         kept = np.isin(previous.row_ids, row_ids, assume_unique=True)
         new = np.setdiff1d(row_ids, previous.row_ids, assume_unique=True)
         if len(new) > len(row_ids) // 4:
-            return cls._of(store.version, store.read())
+            return cls.of(store.version, store.read())
         old = previous if kept.all() else previous._only(kept)
         if len(new) == 0:
             return replace(old, version=store.version)
-        fresh = cls._of(store.version, store.read(new))
+        fresh = cls.of(store.version, store.read(new))
         both = cls(
             store.version,
             np.concatenate([old.row_ids, fresh.row_ids]),
@@ -345,7 +350,8 @@ class Mirror:
         return both if new[0] > old.row_ids[-1] else both._sorted()
 
     @classmethod
-    def _of(cls, version: int, table: pa.Table) -> Mirror:
+    def of(cls, version: int, table: pa.Table) -> Mirror:
+        """Return the mirror that TABLE holds, as `Store.read` gives it; what other columns it has are kept."""
         vectors = np.empty((len(table), table.schema.field("vector").type.list_size), np.float32)
         start = 0
         for batch in table.to_batches():  # the rows are not copied whole first
@@ -353,15 +359,15 @@ class Mirror:
             vectors[start : start + len(rows)] = unpacked(rows)
             start += len(rows)
         row_ids = np.asarray(table["_rowid"].to_numpy())
-        mirror = cls(version, row_ids, vectors, table.select(list(Row._fields)))
+        mirror = cls(version, row_ids, vectors, table.drop_columns(["vector", "_rowid"]))
         return mirror if bool(np.all(row_ids[1:] > row_ids[:-1])) else mirror._sorted()
 
     def _only(self, kept: NDArray[np.bool_]) -> Mirror:
-        return Mirror(self.version, self.row_ids[kept], self.vectors[kept], self.columns.filter(pa.array(kept)))
+        return type(self)(self.version, self.row_ids[kept], self.vectors[kept], self.columns.filter(pa.array(kept)))
 
     def _sorted(self) -> Mirror:
         order = np.argsort(self.row_ids)
-        return Mirror(self.version, self.row_ids[order], self.vectors[order], self.columns.take(pa.array(order)))
+        return type(self)(self.version, self.row_ids[order], self.vectors[order], self.columns.take(pa.array(order)))
 
     def __len__(self) -> int:
         return len(self.row_ids)

@@ -1,0 +1,219 @@
+"""A question, asked of a fleet: candidates from the store's indexes, then ranked as in a folder.
+
+The index of a folder is held in memory whole. Here the store finds the candidates, by vectors, by words and by names,
+and of the files that they are of all chunks are read: a *shelf*, which is a mirror as far as the ranking can tell. What
+that needs of the whole corpus, how many chunks and files there are and how common each term is, the store counts for
+what the caller may see. So a store that holds one repository answers as that repository's own index does.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+
+from codesearch import bundle
+from codesearch.confidence import ENOUGH, Calibration, confidence, foreign_questions
+from codesearch.corpus import Corpus
+from codesearch.encode import OnnxEncoder
+from codesearch.evidence import gather
+from codesearch.fleet.access import Access, Wanted
+from codesearch.fleet.store import FleetStore, bundle_of
+from codesearch.question import Question
+from codesearch.search import DEPTH, NAMESAKES, Mode, cosines, ranked
+from codesearch.store import Mirror, col
+from codesearch.types import Answer, Hit, Stale
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from codesearch.fleet.schema import Entry
+
+_NOBODY: Final = ""
+"""A name that no repository and no visibility has."""
+
+
+@dataclass(frozen=True)
+class Shelf(Mirror):
+    """All chunks of some files, of any repositories; its columns also say of which, as of which commit."""
+
+    @cached_property
+    def _files(self) -> tuple[list[str], NDArray[np.int32]]:
+        keys = pc.binary_join_element_wise(self.columns["repository"], self.columns["path"], "\0")
+        encoded = keys.combine_chunks().dictionary_encode()
+        paths = [key.partition("\0")[2] for key in encoded.dictionary.to_pylist()]
+        return paths, np.asarray(encoded.indices.to_numpy())
+
+    @property
+    def paths(self) -> list[str]:
+        """The path of each file within its repository; two repositories may have the same."""
+        return self._files[0]
+
+    @property
+    def path_of(self) -> NDArray[np.int32]:
+        """Shape (n,): index into `paths` of each chunk's file."""
+        return self._files[1]
+
+    def hit(self, position: int, why: tuple[tuple[str, float], ...] = ()) -> Hit:
+        """Return the chunk at POSITION, without its text, with the reasons WHY that add up to its score."""
+        its = {name: self.columns[name][position].as_py() for name in ("repository", "commit")}
+        return replace(super().hit(position, why), **its)
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The corpus of one caller: what of a store he may see, and its statistics."""
+
+    store: FleetStore
+    access: Access
+    entries: tuple[Entry, ...]
+    calibration: Calibration | None
+
+    @classmethod
+    def of(cls, store: FleetStore, access: Access) -> Visible:
+        """Return what ACCESS shows of STORE."""
+        entries, foreign = store.entries(_where(access))
+        calibration = None
+        if foreign.shape[1] == len(foreign_questions()):
+            nearest = foreign.max(0)
+            calibration = Calibration(tuple(nearest.tolist()), ("",) * len(nearest))
+        return cls(store, access, tuple(entries), calibration)
+
+    @cached_property
+    def where(self) -> Any:
+        """The filter that is in every query."""
+        return _where(self.access)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(entry.repository for entry in self.entries)
+
+    def frequencies(self, terms: Iterable[str]) -> Mapping[str, tuple[int, int]]:
+        """Return, for those of TERMS that occur, the number of chunks and of files that hold each."""
+        return self.store.frequencies(set(terms), None if self.access.all else self._names)
+
+
+class _Sample(Corpus):
+    """A shelf's files, as a part of all that are visible."""
+
+    def __init__(self, shelf: Shelf, visible: Visible) -> None:
+        super().__init__(shelf)
+        self._visible = visible
+
+    @property
+    def chunks(self) -> int:
+        return sum(entry.chunks for entry in self._visible.entries)
+
+    @property
+    def files(self) -> int:
+        return sum(entry.files for entry in self._visible.entries)
+
+    @cached_property
+    def mean_size(self) -> float:
+        return max(sum(entry.size for entry in self._visible.entries) / max(self.chunks, 1), 1.0)
+
+
+def _where(access: Access) -> Any:
+    if access.all:
+        return None
+    # An empty list is no filter to lancedb, and here it means nobody.
+    shown = col("visibility").isin(sorted(access.visibilities or (_NOBODY,)))
+    return shown | col("repository").isin(sorted(access.repositories or (_NOBODY,)))
+
+
+class Fleet:
+    """A store and its encoder, to be asked again and again."""
+
+    def __init__(self, uri: str, access: Access) -> None:
+        """Open the store at URI for a caller with this ACCESS, which no question can widen.
+
+        Raises:
+            IndexFormatError, BundleError: there is none, or it can not be read.
+        """
+        self._access = access
+        self._visible = Visible.of(FleetStore.open(uri), access)
+        self._encoder = OnnxEncoder(bundle.load(bundle_of(uri)))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The repositories that may be seen."""
+        return self._visible.entries
+
+    def refresh(self) -> None:
+        """Answer from what is in the store now."""
+        newest = self._visible.store.newest()
+        if newest is not self._visible.store:
+            self._visible = Visible.of(newest, self._access)
+
+    def ask(
+        self,
+        query: str,
+        limit: int = 10,
+        *,
+        wanted: Wanted | None = None,
+        mode: Mode = Mode.FUSED,
+        min_score: float | None = None,
+    ) -> Answer:
+        """Answer QUERY with up to LIMIT hits, with their text, of what is WANTED.
+
+        Raises:
+            UsageError: a repository or owner is named that is not there, or may not be seen.
+        """
+        started = time.perf_counter()
+        hits, sure = _search(self._visible, self._encoder, Question(query), limit, mode, wanted or Wanted())
+        if sure < (ENOUGH if min_score is None else min_score):
+            hits = []
+        texts = self._visible.store.texts([number for number, _ in hits])
+        shown = tuple(replace(hit, text=text) for (_, hit), text in zip(hits, texts, strict=True))
+        return Answer(query, Stale.FRESH, (time.perf_counter() - started) * 1000, shown, sure)
+
+
+def _search(
+    visible: Visible, encoder: OnnxEncoder, question: Question, limit: int, mode: Mode, wanted: Wanted
+) -> tuple[list[tuple[int, Hit]], float]:
+    """Return at most LIMIT hits, best first, each with its row's number, and how sure it is that they answer."""
+    store, where = visible.store, _narrowed(visible, wanted)
+    asked = encoder.encode([question.text], "query")[0]
+    found = [np.empty(0, np.uint64)]
+    if mode is not Mode.TEXT and asked.any():
+        found.append(store.nearest(asked, DEPTH, where))
+    if mode is not Mode.DENSE:
+        found.append(store.matching(question.terms, DEPTH, where))
+        for name in sorted(question.names.union(question.name[-1:])):
+            found.append(store.having("name", name.lower(), NAMESAKES, where))
+        for place in question.places:
+            file = place.path.rpartition("/")[2].lower()
+            found.append(store.having("file", file, NAMESAKES, where))
+    row_ids = np.unique(np.concatenate(found))
+    shelf = Shelf.of(store.version, store.files_of(row_ids))
+    similarities = None if mode is Mode.TEXT else cosines(shelf.vectors, asked)
+    evidence = gather(_Sample(shelf, visible), visible, question, shelf.positions(row_ids), similarities)
+    hits = ranked(shelf, evidence, limit, mode, wanted.kinds, adapted=encoder.adapted)
+    sure = 1.0 if mode is Mode.DENSE else confidence(evidence, visible.calibration)
+    return [(int(shelf.row_ids[position]), hit) for position, hit in hits], sure
+
+
+def _narrowed(visible: Visible, wanted: Wanted) -> Any:
+    """Return the filter for what is WANTED of what is VISIBLE."""
+    parts = [] if visible.where is None else [visible.where]
+    named = wanted.named(visible.entries)
+    if named is not None:
+        parts.append(col("repository").isin(sorted(named or (_NOBODY,))))
+    if wanted.languages:
+        parts.append(col("language").isin(sorted(wanted.languages)))
+    if wanted.kinds:
+        parts.append(col("kind").isin(sorted(wanted.kinds)))
+    if not wanted.tests:
+        parts.append(col("test") == False)  # noqa: E712 - an expression
+    if not parts:
+        return None
+    where = parts[0]
+    for part in parts[1:]:
+        where = where & part
+    return where
