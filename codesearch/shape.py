@@ -54,10 +54,12 @@ def head(found: Answer) -> Object:
 
 def hit(rank: int, one: Hit) -> Object:
     """Return one result."""
+    of = {"repository": one.repository, "commit": one.commit} if one.repository else {}
     return {
         "rank": rank,
         "score": round(one.score, 6),
         "id": one.id,
+        **of,
         "path": one.path,
         "start_line": one.span.start_line,
         "end_line": one.span.end_line,

@@ -350,7 +350,7 @@ class Mirror:
         return both if new[0] > old.row_ids[-1] else both._sorted()
 
     @classmethod
-    def of(cls, version: int, table: pa.Table) -> Mirror:
+    def of(cls, version: int, table: pa.Table) -> Self:
         """Return the mirror that TABLE holds, as `Store.read` gives it; what other columns it has are kept."""
         vectors = np.empty((len(table), table.schema.field("vector").type.list_size), np.float32)
         start = 0
@@ -362,10 +362,10 @@ class Mirror:
         mirror = cls(version, row_ids, vectors, table.drop_columns(["vector", "_rowid"]))
         return mirror if bool(np.all(row_ids[1:] > row_ids[:-1])) else mirror._sorted()
 
-    def _only(self, kept: NDArray[np.bool_]) -> Mirror:
+    def _only(self, kept: NDArray[np.bool_]) -> Self:
         return type(self)(self.version, self.row_ids[kept], self.vectors[kept], self.columns.filter(pa.array(kept)))
 
-    def _sorted(self) -> Mirror:
+    def _sorted(self) -> Self:
         order = np.argsort(self.row_ids)
         return type(self)(self.version, self.row_ids[order], self.vectors[order], self.columns.take(pa.array(order)))
 

@@ -175,6 +175,18 @@ NoServer = Annotated[
     typer.Option("--no-server", help="Answer in this process, and start no server. [also: CODESEARCH_NO_SERVER=1]"),
 ]
 """Read by `server.client`, before there is a command."""
+Store = Annotated[
+    str,
+    typer.Option("--store", help="A folder, or a URI: s3://, gs://, az://.", metavar="URI", show_default=False),
+]
+Visibilities = Annotated[
+    list[str] | None,
+    typer.Option("--visibility", help="Of a store: see what is of this visibility.", metavar="NAME"),
+]
+Allow = Annotated[
+    Path | None,
+    typer.Option(help="Of a store: see the repositories that this file names, one a line.", metavar="FILE"),
+]
 ColorOption = Annotated[Color | None, typer.Option("--color", help="When to use colours.", case_sensitive=False)]
 
 
@@ -435,6 +447,17 @@ def ask(
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
     ] = "",
+    store: Annotated[
+        str, typer.Option(help="Ask the store that `fleet index` made, and no folder.", metavar="URI")
+    ] = "",
+    repository: Annotated[
+        list[str] | None, typer.Option(help="Of a store: only this repository.", metavar="NAME")
+    ] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option(help="Of a store: only what this owner has.", metavar="NAME")
+    ] = None,
+    visibility: Visibilities = None,
+    allow: Allow = None,
     no_server: NoServer = False,
     mode: Annotated[
         Searches, typer.Option(help="Which searches answer: by meaning, by words, or both. For measuring.")
@@ -453,7 +476,7 @@ def ask(
         ),
     ] = None,
 ) -> None:
-    """Ask a folder a question; it is indexed first, or what has changed since.
+    """Ask a folder a question; it is indexed first, or what has changed since. Or ask a store of many repositories.
 
     On a terminal results are a page; in a pipe lines of path:line:text. Exits with 0 if something was found, with 1 if
     nothing was, with 2 after an error.
@@ -488,6 +511,38 @@ def ask(
     only = filtering.only(
         paths or at.paths, glob or [], kind or [], not_kind or [], lang or [], tests=not given["no-tests"]
     )
+    if store:
+        of_a_folder = {
+            "--root": root,
+            "--glob": glob,
+            "--type": kind,
+            "--type-not": not_kind,
+            "a path": paths,
+            "-A": after,
+        }
+        of_a_folder |= {"-B": before, "-C": context, "--wait": wait, "--index-dir": index_dir}
+        if wrong := [name for name, said in of_a_folder.items() if said]:
+            raise UsageError(
+                f"{wrong[0]} is for a folder; with --store, use --repository, --owner, --lang, --no-tests."
+            )
+        from codesearch.cli import fleet
+
+        wanted = fleet.wanted(repository or [], owner or [], lang or [], tests=not given["no-tests"])
+        asked = asking.questions(batch) if batch else [query]
+        with fleet.opened(store, visibility or [], allow) as opened:
+            found = fleet.ask(
+                opened,
+                asked,
+                lambda seen: replace(form, links="none").print(seen, _complain),
+                given["limit"],
+                given["min-score"],
+                wanted,
+            )
+        if not found:
+            raise typer.Exit(NOTHING_FOUND)
+        return
+    if repository or owner or visibility or allow:
+        raise UsageError("--repository, --owner, --visibility and --allow are for a store: name it with --store.")
     errors = console(given["color"], stderr=True)
     with _open(at.root, index_dir, given) as workspace:
         from codesearch.search import Mode
@@ -850,6 +905,115 @@ def clear(
         size = remove(Layout(folder), 1)
         registry.forget(where, folder)
         _complain(f"removed {folder} ({size / 1e6:,.1f} MB)")
+
+
+fleet_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+)
+app.add_typer(fleet_app, name="fleet", short_help="Index many repositories into one store.")
+
+
+@fleet_app.callback()
+def _fleet() -> None:
+    """Index many repositories into one store, which `codesearch ask --store` asks. Needs the extra `fleet`."""
+
+
+@fleet_app.command(
+    "index",
+    short_help="Bring a store up to date with its sources.",
+    epilog=_examples(
+        "codesearch fleet index repositories.txt --store s3://acme-code/index",
+        "codesearch fleet index https://github.com/pallets/click ~/src/shop --store ./store",
+    ),
+)
+def fleet_index(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="URLs of git repositories, folders, and files with a list of such, one a line.",
+            metavar="SOURCES",
+            show_default=False,
+        ),
+    ],
+    store: Store,
+    model: Annotated[
+        Path | None, typer.Option(help="The bundle to index with. [default: the one that ships]", metavar="FOLDER")
+    ] = None,
+    visibility: Annotated[
+        str, typer.Option(help="Of what the list does not say otherwise.", metavar="NAME")
+    ] = "private",
+    cpus: Annotated[float, typer.Option(help="Processors that a repository is given.", min=0.1, metavar="N")] = 1.0,
+    memory: Annotated[str, typer.Option(help="Memory that a repository is given.", metavar="SIZE")] = "1G",
+    retries: Annotated[int, typer.Option(help="How often what failed is tried again.", min=0, metavar="N")] = 2,
+    batch: Annotated[int, typer.Option(help="Repositories in a commit.", min=1, metavar="N")] = 50,
+    timeout: Annotated[str, typer.Option(help="What git is given for a repository.", metavar="TIME")] = "10m",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what happens as lines of JSON.")] = False,
+    color: ColorOption = None,
+) -> None:
+    """Bring a store of many repositories up to date with SOURCES: what is in as of its latest commit is left as it is.
+
+    Runs on this machine, or on the Ray cluster that RAY_ADDRESS names. What fails is tried again, then named, and stops
+    nothing else; then the exit code is 2. Interrupted, run it again. Credentials of a store come from the environment
+    or the machine, those of a repository from git.
+    """
+    _needs("ray", "fleet")
+    _needs("lance", "fleet")
+    from codesearch import bundle
+    from codesearch.cli import fleet
+    from codesearch.fleet.settings import FleetSettings
+    from codesearch.fleet.sources import sources as named
+    from codesearch.paths import base_bundle
+
+    found = named([str(here().cwd / word) if (here().cwd / word).exists() else word for word in sources], visibility)
+    if not found:
+        raise UsageError("there is nothing to index: the list of sources is empty.")
+    settings = FleetSettings(
+        cpus=cpus,
+        memory=parse_size(memory, "--memory"),
+        retries=retries,
+        batch=batch,
+        timeout=parse_duration(timeout, "--timeout"),
+    )
+    chosen = bundle.load(here().cwd / model if model else base_bundle())
+    from codesearch.fleet.drive import index as drive
+
+    errors = console(color or "auto", stderr=True)
+    done = fleet.follow(drive(found, fleet.place(store), chosen, settings), errors, as_json=as_json)
+    if done.failed:
+        raise typer.Exit(ERROR)
+
+
+@fleet_app.command(
+    "status", short_help="Say what is in a store.", epilog=_examples("codesearch fleet status --store s3://b")
+)
+def fleet_status(store: Store, visibility: Visibilities = None, allow: Allow = None, as_json: Json = False) -> None:
+    """Say which repositories are in a store, as of which commit. Exits with 1 if there are none."""
+    from codesearch.cli import fleet
+
+    entries = fleet.entries(store, visibility or [], allow)
+    print(fleet.status_json(fleet.place(store), entries) if as_json else "\n".join(fleet.status_lines(entries)))
+    if not entries:
+        raise typer.Exit(NOTHING_FOUND)
+
+
+@fleet_app.command(
+    "remove",
+    short_help="Take repositories out of a store.",
+    epilog=_examples("codesearch fleet remove acme/shop --store s3://acme-code/index"),
+)
+def fleet_remove(
+    repositories: Annotated[list[str], typer.Argument(help="Their names.", metavar="NAMES", show_default=False)],
+    store: Store,
+) -> None:
+    """Take repositories out of a store, by their full names, in one commit. Exits with 1 if one is not in."""
+    _needs("lance", "fleet")
+    from codesearch.cli import fleet
+
+    absent = fleet.remove(store, repositories)
+    for name in absent:
+        _complain(f"{name} is not in the store")
+    if absent:
+        raise typer.Exit(NOTHING_FOUND)
 
 
 @app.command(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from codesearch.cli import machine, page
 from codesearch.cli.lines import Lines, names
@@ -18,7 +18,8 @@ from codesearch.cli.surroundings import here
 from codesearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from codesearch.cli.standing import Seen
+    from codesearch.gist import Gist
+    from codesearch.types import Answer
 
 FORMS: Final = ("--json", "--jsonl", "--vimgrep", "--files-with-matches", "--explain", "--quiet")
 """Ways of printing an answer, of which one can be asked for."""
@@ -79,6 +80,21 @@ def _question(line: str, place: str) -> str:
             f'{place}: not a question. Each line must be a JSON object such as {{"query": "parse dates"}}.'
         )
     return query
+
+
+class Seen(Protocol):
+    """An answer, and what can be looked up to show it: a folder's, or that of a store."""
+
+    root: Path
+    answer: Answer
+
+    def gist(self) -> Gist | None:
+        """Return what is known of the best hit."""
+        ...
+
+    def lines(self, path: str) -> Sequence[str]:
+        """Return the lines of the file at PATH."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

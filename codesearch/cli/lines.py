@@ -42,7 +42,7 @@ class Lines:
         for hit in hits:
             line, mark, text = best_line(hit, query)
             if not (self.before or self.after):
-                yield self._line(hit.path, line, mark, text)
+                yield self._line(hit.place, line, mark, text)
                 continue
             if shown:
                 yield "--\n"
@@ -71,7 +71,7 @@ class Lines:
 
 def names(hits: Iterable[Hit], *, null: bool = False) -> Iterator[str]:
     """Yield the path of each file that has HITS, best first, each with its end."""
-    for path in dict.fromkeys(hit.path for hit in hits):
+    for path in dict.fromkeys(hit.place for hit in hits):
         yield f"{path}\0" if null else f"{visible(path)}\n"
 
 

@@ -51,12 +51,12 @@ class Page:
         best = max((hit.score for hit in answer.hits), default=1.0)
         before = ""
         for hit in answer.hits:
-            self._heading(hit, best, first=hit.path != before)
+            self._heading(hit, best, first=hit.place != before)
             self._console.print(self._code(hit, answer.query))
             if hit.copies:
                 self._print(Text(f"nearly the same: {', '.join(map(visible, hit.copies))}", "dim"))
             self._console.print()
-            before = hit.path
+            before = hit.place
 
     def _print_gist(self, gist: Gist) -> None:
         where = Text.assemble(
@@ -90,7 +90,7 @@ class Page:
         link = self._links.to(self._root / hit.path, hit.span.start_line)
         style = Style(color="magenta", bold=first, dim=not first, link=link or None)
         place = Text()
-        place.append(f"{_fitted(visible(hit.path), room - len(lines) - 1)}:{lines}", style)
+        place.append(f"{_fitted(visible(hit.place), room - len(lines) - 1)}:{lines}", style)
         if bar:
             place.append(" " * (room - place.cell_len + 2))
             place.append(bar, "dim")
@@ -140,7 +140,7 @@ def blocks(answer: Answer, max_tokens: int) -> Iterator[str]:
 
 
 def _block(hit: Hit) -> str:
-    head = f"{visible(hit.path)}:{hit.span.start_line}-{hit.span.end_line} {visible(hit.symbol)} ({hit.kind})"
+    head = f"{visible(hit.place)}:{hit.span.start_line}-{hit.span.end_line} {visible(hit.symbol)} ({hit.kind})"
     code = "".join(f"{visible_line(line.rstrip(chr(13)))}\n" for line in hit.text.split("\n")) if hit.text else ""
     return f"{head}\n{code}\n" if code else f"{head}\n"
 
@@ -150,7 +150,7 @@ def explanations(answer: Answer) -> Iterator[str]:
     from codesearch.rank import reason
 
     for rank, hit in enumerate(answer.hits, 1):
-        yield f"{rank}. {visible(hit.path)}:{hit.span.start_line}  {visible(hit.symbol)}".rstrip()
+        yield f"{rank}. {visible(hit.place)}:{hit.span.start_line}  {visible(hit.symbol)}".rstrip()
         for name, worth in sorted(hit.reasons, key=lambda part: -abs(part[1])):
             yield f"   {worth:+7.2f}  {name:22} {reason(name)}"
         yield f"   {hit.score:7.2f}  in all\n"

@@ -12,3 +12,7 @@
 Chunks, terms, vectors and ranking are those of an index of a folder. What is between machines is Ray's and Lance's.
 Asking needs neither ray nor pylance.
 """
+
+import os
+
+os.environ.setdefault("LANCE_LOG", "error")  # it warns on stderr of every table that it creates

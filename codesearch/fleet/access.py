@@ -82,5 +82,7 @@ def allowed(file: Path) -> frozenset[str]:
         with opened(file) as held:
             lines: Iterable[str] = held.read().decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} can not be read: {error}. Give a file with a repository's name on each line.") from error
+        raise UsageError(
+            f"{file} can not be read: {error}. Give a file with a repository's name on each line."
+        ) from error
     return frozenset(filter(None, (line.partition("#")[0].strip() for line in lines)))

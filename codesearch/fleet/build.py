@@ -8,6 +8,7 @@ Rows are written while the repository is read, a few thousand at a time, so memo
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -27,11 +28,12 @@ from codesearch import bundle, config, files, git
 from codesearch.chunk import decode
 from codesearch.confidence import Calibration
 from codesearch.encode import OnnxEncoder, passages
-from codesearch.errors import CodesearchError, GitError
+from codesearch.errors import CodesearchError
 from codesearch.files import FileEntry
 from codesearch.fleet import schema
+from codesearch.fleet.failures import short
 from codesearch.fleet.schema import Entry
-from codesearch.fleet.sources import Source, safe
+from codesearch.fleet.sources import Source
 from codesearch.index import named
 from codesearch.manifest import Counts
 from codesearch.prepare import Prepared, Task, prepare_all
@@ -65,26 +67,28 @@ class Built:
     warnings: tuple[str, ...] = ()
 
 
-class BuildError(CodesearchError):
-    """A repository can not be indexed."""
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """Why a worker could not make anything of a repository: it, or the store, can not be reached or read."""
+
+    reason: str
 
 
-def build(source: Source, known: Entry | None, uri: str, model: str, *, timeout: float, careful: bool) -> Built | None:
+def build(
+    source: Source, known: Entry | None, uri: str, model: str, *, timeout: float, careful: bool
+) -> Built | Unbuilt | None:
     """Index SOURCE for the store at URI by the bundle in the folder MODEL; return None where KNOWN is all of it.
 
     CAREFUL reads files in a process of their own, so that one which kills the parser is left out, by name; without it
     the worker dies. TIMEOUT is in seconds, for each call of git.
-
-    Raises:
-        BuildError: it can not be reached or read.
     """
     try:
         with _opened(source, known, timeout) as (root, commit):
             if root is None:
                 return None
             return _Building(source, root, commit, uri, model, careful=careful).run(known)
-    except CodesearchError as error:
-        raise BuildError(safe(str(error))) from None  # what caused it may hold a token
+    except (CodesearchError, OSError, ValueError, RuntimeError) as error:  # the last three are Lance's, too
+        return Unbuilt(short(str(error)) or type(error).__name__)
 
 
 @contextmanager
@@ -108,7 +112,7 @@ def _is_repository(folder: Path) -> bool:
 
 @lru_cache(1)
 def _encoder(model: str) -> tuple[OnnxEncoder, bool]:
-    """Return the encoder of the bundle in the folder MODEL, which a worker keeps, and whether it reads bags of words."""
+    """Return the encoder of the bundle in MODEL, which a worker keeps, and whether it reads bags of words."""
     loaded = bundle.load(Path(model))
     return OnnxEncoder(loaded), loaded.description.normalise == "bag"
 
@@ -134,9 +138,9 @@ class _Building:
         self.warnings += given.warnings
         settings = given.settings()
         tasks = []
-        for entry in map(named, files.scan(self.root, settings)):
-            if isinstance(entry, FileEntry):
-                tasks.append(Task(entry, None))
+        for file in map(named, files.scan(self.root, settings)):
+            if isinstance(file, FileEntry):
+                tasks.append(Task(file, None))
             else:
                 self.skipped += 1
         if not self.commit:
@@ -245,8 +249,6 @@ def _digest(tasks: list[Task], settings: Settings) -> str:
 
 def _written(uri: str, table: str, columns: pa.Schema, batches: Iterator[pa.RecordBatch]) -> tuple[str, ...]:
     """Write BATCHES as fragments of TABLE, which is there, and return what a commit has to know of them."""
-    import json
-
     first = next(batches, None)
     if first is None:
         return ()
@@ -258,6 +260,3 @@ def _written(uri: str, table: str, columns: pa.Schema, batches: Iterator[pa.Reco
     reader = pa.RecordBatchReader.from_batches(columns, every())
     made: list[lance.FragmentMetadata] = write_fragments(reader, f"{uri}/{table}.lance", schema=columns)
     return tuple(json.dumps(fragment.to_json()) for fragment in made)
-
-
-__all__ = ["BuildError", "Built", "GitError", "build", "defined"]

@@ -11,12 +11,9 @@ A driver that dies between the two leaves a version of `terms` that nothing name
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
-
-os.environ.setdefault("LANCE_LOG", "error")  # it warns on stderr of every table that it creates
 
 import lance
 import pyarrow as pa

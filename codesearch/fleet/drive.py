@@ -2,7 +2,7 @@
 
 Where the work is done is Ray's affair: in processes on this machine, or on the cluster that RAY_ADDRESS names, whose
 machines have codesearch with the extra `fleet`, and may read the sources and write the store by credentials of their
-own. Ray also tries again what a worker that died was doing, and what failed, on whichever worker is free.
+own. Ray also does again what a worker that died was doing. What failed is tried again when all others had their turn.
 
 Each repository is a task; most of a task's time is one processor's. What a task takes its commit for is what the store
 says when the run begins, so a run that was cut off is simply run again.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,15 +25,14 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and warn of 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from codesearch.errors import CodesearchError, StorageError
-from codesearch.fleet.commit import Writer
+from codesearch.errors import StorageError
 from codesearch.fleet.events import Event, Failed, Finished, Indexed, Noted, Tidying, Unchanged
-from codesearch.fleet.sources import safe
-from codesearch.fleet.tidy import compact, index_all
+from codesearch.fleet.failures import short, storing
 
 if TYPE_CHECKING:
     from codesearch.bundle import Bundle
-    from codesearch.fleet.build import Built
+    from codesearch.fleet.build import Built, Unbuilt
+    from codesearch.fleet.commit import Writer
     from codesearch.fleet.schema import Entry
     from codesearch.fleet.settings import FleetSettings
     from codesearch.fleet.sources import Source
@@ -53,6 +53,7 @@ def cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its settings
     try:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False)
     except ConnectionError as error:
@@ -65,8 +66,8 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
-@ray.remote
-def _built(source: Source, known: Entry | None, uri: str, timeout: float, careful: bool) -> Built | None:
+@ray.remote  # type: ignore[untyped-decorator]
+def _built(source: Source, known: Entry | None, uri: str, timeout: float, careful: bool) -> Built | Unbuilt | None:
     from codesearch.fleet.build import build
     from codesearch.fleet.store import bundle_of
 
@@ -81,34 +82,19 @@ def index(sources: Sequence[Source], uri: str, bundle: Bundle, settings: FleetSe
         StorageError: it can not be written, or there is no cluster.
     """
     started = time.monotonic()
-    with storing(uri):
+    with storing(uri), cluster():
+        # Ray forks, which Lance does not bear once it is loaded.
+        from codesearch.fleet.commit import Writer
+        from codesearch.fleet.tidy import compact, index_all
+
         writer = Writer.open(uri, bundle)
         run = _Run(writer, settings, writer.entries())
-        with cluster():
-            yield from run.over(sources)
-            if run.indexed:
-                yield Tidying()
-                compact(writer, settings)
-                index_all(writer)
+        yield from run.over(sources)
+        if run.indexed:
+            yield Tidying()
+            compact(writer, settings)
+            index_all(writer)
     yield Finished(run.indexed, run.unchanged, run.failed, run.chunks, time.monotonic() - started)
-
-
-@contextmanager
-def storing(uri: str) -> Iterator[None]:
-    """Turn what Lance raises about the store at URI into StorageError."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, CodesearchError):
-            raise
-        raise StorageError(
-            f"{uri} can not be read or written: {_short(str(error))}. Check the address and the credentials, which come "
-            "from the environment or from the machine, then run the same command again; nothing that is in is lost."
-        ) from error
-
-
-def _short(said: str) -> str:
-    return safe(said.strip().partition("\n")[0])[:500]
 
 
 @dataclass
@@ -120,19 +106,18 @@ class _Run:
     unchanged: int = 0
     failed: int = 0
     chunks: int = 0
-    _running: dict[Any, tuple[Source, bool]] = field(default_factory=dict)
+    _waiting: deque[_Try] = field(default_factory=deque)
+    _running: dict[Any, _Try] = field(default_factory=dict)
     _built: list[Built] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
     def over(self, sources: Sequence[Source]) -> Iterator[Event]:
         """Have all SOURCES indexed and committed."""
-        waiting = iter(sources)
+        self._waiting.extend(map(_Try, sources))
         most = max(2, int(_AHEAD * ray.cluster_resources().get("CPU", 1) / self.settings.cpus))
-        while True:
-            while len(self._running) < most and (source := next(waiting, None)):
-                self._start(source, careful=False)
-            if not self._running:
-                break
+        while self._waiting or self._running:
+            while self._waiting and len(self._running) < most:
+                self._start(self._waiting.popleft())
             ready, _ = ray.wait(list(self._running), timeout=_TICK)
             for task in ready:
                 yield from self._taken(task)
@@ -140,38 +125,46 @@ class _Run:
                 yield from self._commit()
         yield from self._commit()
 
-    def _start(self, source: Source, *, careful: bool) -> None:
-        task = _built.options(
+    def _start(self, attempt: _Try) -> None:
+        source = attempt.source
+        run = _built.options(
             name=source.name,
             num_cpus=self.settings.cpus,
             memory=self.settings.memory,
             max_retries=self.settings.retries,
-            retry_exceptions=True,
-        ).remote(source, self.known.get(source.name), self.writer.uri, self.settings.timeout, careful)
-        self._running[task] = source, careful
+        )
+        known = self.known.get(source.name)
+        task = run.remote(source, known, self.writer.uri, self.settings.timeout, attempt.careful)
+        self._running[task] = attempt
 
     def _taken(self, task: Any) -> Iterator[Event]:
         """Take what came of a TASK."""
-        source, careful = self._running.pop(task)
+        from codesearch.fleet.build import Unbuilt
+
+        attempt = self._running.pop(task)
+        name = attempt.source.name
         try:
             built = ray.get(task)
-        except RayTaskError as error:
-            self.failed += 1
-            yield Failed(source.name, _short(str(error.cause)))
         except RayError as error:
-            # Its worker died each time, maybe of a file of its own: then that file can be left out.
-            if careful:
-                self.failed += 1
-                yield Failed(source.name, f"its worker died each time: {_short(str(error))}")
-            else:
-                self._start(source, careful=True)
-        else:
-            if built is None:
+            # Maybe its worker died each time of a file of the repository's: then that can be left out.
+            attempt.careful, died = True, attempt.careful
+            built = Unbuilt(short(str(error.cause if isinstance(error, RayTaskError) else error)))
+            if not died:
+                attempt.failed -= 1
+        match built:
+            case None:
                 self.unchanged += 1
-                yield Unchanged(source.name)
-            else:
+                yield Unchanged(name)
+            case Unbuilt(reason):
+                attempt.failed += 1
+                if attempt.failed <= self.settings.retries:
+                    self._waiting.append(attempt)
+                else:
+                    self.failed += 1
+                    yield Failed(name, reason)
+            case _:
                 self._built.append(built)
-                yield from (Noted(source.name, warning) for warning in built.warnings)
+                yield from (Noted(name, warning) for warning in built.warnings)
 
     def _commit(self) -> Iterator[Event]:
         built, self._built = self._built, []
@@ -185,3 +178,10 @@ class _Run:
             yield Indexed(entry.repository, entry.commit, entry.files, entry.chunks)
 
 
+@dataclass
+class _Try:
+    """A repository on its way, and how that went so far."""
+
+    source: Source
+    failed: int = 0
+    careful: bool = False

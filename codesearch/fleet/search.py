@@ -185,11 +185,10 @@ def _search(
         found.append(store.nearest(asked, DEPTH, where))
     if mode is not Mode.DENSE:
         found.append(store.matching(question.terms, DEPTH, where))
-        for name in sorted(question.names.union(question.name[-1:])):
-            found.append(store.having("name", name.lower(), NAMESAKES, where))
-        for place in question.places:
-            file = place.path.rpartition("/")[2].lower()
-            found.append(store.having("file", file, NAMESAKES, where))
+        names = [name.lower() for name in sorted(question.names.union(question.name[-1:]))]
+        files = [place.path.rpartition("/")[2].lower() for place in question.places]
+        found += [store.having("name", name, NAMESAKES, where) for name in names]
+        found += [store.having("file", file, NAMESAKES, where) for file in files]
     row_ids = np.unique(np.concatenate(found))
     shelf = Shelf.of(store.version, store.files_of(row_ids))
     similarities = None if mode is Mode.TEXT else cosines(shelf.vectors, asked)

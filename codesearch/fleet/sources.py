@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from codesearch.errors import UsageError
+from codesearch.fleet.failures import safe
 from codesearch.regular import opened
 
 PRIVATE: Final = "private"
@@ -29,7 +30,6 @@ PRIVATE: Final = "private"
 _SCP: Final = re.compile(r"(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)")
 _SCHEMES: Final = frozenset({"https", "http", "ssh", "git", "file"})
 _NAME: Final = re.compile(r"[\w.+@-]+(/[\w.+@-]+)*")
-_USER: Final = re.compile(r"(\w+://)[^/@\s]+@")
 _KEYS: Final = ("name", "revision", "visibility")
 _MAX_BYTES: Final = 64 << 20
 """Of a file of sources; a hundred thousand of them take 10 MB."""
@@ -50,11 +50,6 @@ class Source:
         """Whom it belongs to: its name without its last part, and without a host."""
         above = self.name.split("/")[:-1]
         return "/".join(above[1:] if len(above) > 1 and "." in above[0] else above)
-
-
-def safe(said: str) -> str:
-    """Return what git or an engine SAID without users and tokens in its URLs."""
-    return _USER.sub(r"\1", said)
 
 
 def sources(words: Iterable[str], visibility: str = PRIVATE) -> list[Source]:

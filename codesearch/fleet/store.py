@@ -113,7 +113,7 @@ class FleetStore:
         text = " ".join(terms)
         if not text or "terms" not in self._indexed:
             return np.empty(0, np.uint64)
-        query = self._chunks.search(MatchQuery(text, "terms"), query_type="fts").limit(limit)
+        query = self._chunks.search(MatchQuery(text, "terms"), query_type="fts").limit(limit)  # type: ignore[call-arg]
         if where is not None:
             query = query.where(where, prefilter=True)
         return np.asarray(query.with_row_id(True).select(["_score"]).to_arrow()["_rowid"].to_numpy())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import lance
 import ray
 from lance.optimize import Compaction, CompactionTask
 
-from codesearch.fleet.commit import KEPT, lance
+from codesearch.fleet.commit import KEPT
 from codesearch.fleet.schema import CHUNKS, TERMS
 from codesearch.fleet.vectors import vector_index
 
@@ -54,7 +55,7 @@ _GROWN: Final = 2.0
 _VECTOR: Final = "vector_idx"
 
 
-@ray.remote
+@ray.remote  # type: ignore[untyped-decorator]
 def _rewritten(uri: str, task: str) -> str:
     wanted = CompactionTask.from_json(task)
     return str(wanted.execute(lance.dataset(uri, version=wanted.read_version)).json())
@@ -106,5 +107,3 @@ def _index_vectors(dataset: LanceDataset) -> None:
     dataset.create_index(
         "vector", "IVF_SQ", name=_VECTOR, metric="cosine", num_partitions=wanted.partitions, replace=True
     )
-
-

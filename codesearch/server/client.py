@@ -23,7 +23,7 @@ from codesearch.server import protocol
 from codesearch.server.protocol import Place, ProtocolError
 
 _COMMANDS: Final = frozenset({"ask", "related", "status"})
-_UNUSUAL: Final = ("--help", "-h", "--batch", "--no-server")
+_UNUSUAL: Final = ("--help", "-h", "--batch", "--no-server", "--store")
 """Options whose commands run here: there is nothing to gain, or standard input is theirs."""
 _ACCEPT: Final = 3.0
 """Seconds until the first sign of life; a server that is merely busy gives it in milliseconds."""

@@ -1,0 +1,160 @@
+"""`codesearch fleet`: an index of many repositories, and how `ask --store` prints what it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codesearch import filtering
+from codesearch.cli.surroundings import here
+from codesearch.cli.visible import visible
+from codesearch.errors import UsageError
+from codesearch.fleet import events
+from codesearch.fleet.access import Access, Wanted, allowed
+from codesearch.fleet.failures import storing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from codesearch.fleet.schema import Entry
+    from codesearch.fleet.search import Fleet
+    from codesearch.gist import Gist
+    from codesearch.types import Answer
+
+
+def place(store: str) -> str:
+    """Return the URI of the STORE that was typed; a path becomes absolute, for workers stand elsewhere."""
+    scheme, slashes, _ = store.partition("://")
+    if not slashes:
+        return str((here().cwd / store).absolute())
+    if scheme not in ("s3", "gs", "az", "file"):
+        raise UsageError(f"{store} is no place for a store. Give a folder, or a URI that begins with s3, gs or az.")
+    return store.rstrip("/")
+
+
+def access(visibility: Sequence[str], allow: Path | None) -> Access:
+    """Return what a caller may see: everything of VISIBILITY, and what the file ALLOW names; all where neither is."""
+    return Access(
+        frozenset(visibility) if visibility else None, allowed(here().cwd / allow) if allow is not None else None
+    )
+
+
+def wanted(repositories: Sequence[str], owners: Sequence[str], languages: Sequence[str], *, tests: bool) -> Wanted:
+    """Return what is asked about."""
+    only = filtering.only((), (), (), (), languages)
+    return Wanted(tuple(repositories), tuple(owners), only.languages if only else frozenset(), tests=tests)
+
+
+@contextmanager
+def opened(store: str, visibility: Sequence[str], allow: Path | None) -> Iterator[Fleet]:
+    """Open STORE, for who may see what `access` says."""
+    from codesearch.fleet.search import Fleet
+
+    uri = place(store)
+    with storing(uri):
+        yield Fleet(uri, access(visibility, allow))
+
+
+def entries(store: str, visibility: Sequence[str], allow: Path | None) -> list[Entry]:
+    """Return what is in STORE, by name, of what may be seen."""
+    from codesearch.fleet.search import Visible
+    from codesearch.fleet.store import FleetStore
+
+    uri = place(store)
+    with storing(uri):
+        found = Visible.of(FleetStore.open(uri), access(visibility, allow)).entries
+    return sorted(found, key=attrgetter("repository"))
+
+
+def remove(store: str, names: Sequence[str]) -> list[str]:
+    """Take the repositories with these NAMES out of STORE; return those that are not in."""
+    from codesearch import bundle
+    from codesearch.fleet.commit import Writer
+    from codesearch.fleet.store import bundle_of
+
+    uri = place(store)
+    with storing(uri):
+        writer = Writer.open(uri, bundle.load(bundle_of(uri)))
+        there = writer.entries(names)
+        if there:
+            writer.remove(list(there))
+    return [name for name in names if name not in there]
+
+
+def follow(work: Iterable[events.Event], errors: Console, *, as_json: bool) -> events.Finished:
+    """Carry out WORK, and tell ERRORS of it as it goes; AS_JSON prints each event as a line on standard output."""
+    done = None
+    for event in work:
+        here().check()
+        if as_json:
+            print(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}), flush=True)
+        elif said := _told(event):
+            errors.print(said, soft_wrap=True)
+        if isinstance(event, events.Finished):
+            done = event
+    assert done is not None, "a run ends with Finished"
+    return done
+
+
+def _told(event: events.Event) -> str:
+    match event:
+        case events.Indexed(repository, commit, files, chunks):
+            return f"{visible(repository)} {visible(commit)[:12]}: {chunks:,} chunks of {files:,} files"
+        case events.Failed(repository, reason):
+            return f"{visible(repository)} failed: {visible(reason)}"
+        case events.Noted(repository, message):
+            return f"{visible(repository)}: warning: {visible(message)}"
+        case events.Tidying():
+            return "merging fragments, bringing indexes up to date"
+        case events.Finished(indexed, unchanged, failed, chunks, seconds):
+            return (
+                f"{indexed:,} repositories indexed ({chunks:,} chunks), {unchanged:,} unchanged, {failed:,} failed, "
+                f"in {seconds:.0f} s"
+            )
+    return ""
+
+
+def status_json(store: str, entries: Sequence[Entry]) -> str:
+    """Return what is in STORE as one line of JSON."""
+    return json.dumps({"version": 1, "store": store, "repositories": [asdict(entry) for entry in entries]})
+
+
+def status_lines(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield a line a repository, then one about all."""
+    for entry in entries:
+        name, commit = visible(entry.repository), visible(entry.commit)[:12]
+        yield f"{name}  {commit}  {visible(entry.visibility)}  {entry.chunks:,} chunks of {entry.files:,} files"
+    yield f"{len(entries):,} repositories, {sum(entry.chunks for entry in entries):,} chunks"
+
+
+@dataclass(slots=True)
+class Seen:
+    """An answer of a fleet, as `asking.Form` prints it: there are no files here to look into."""
+
+    answer: Answer
+    root: Path = Path()
+
+    def gist(self) -> Gist | None:
+        """Return nothing: what is known beside a hit is not in the store."""
+        return None
+
+    def lines(self, _path: str) -> list[str]:
+        """Refuse lines around a hit."""
+        raise UsageError("lines around a result are in files, which are not here. Leave -A, -B and -C out.")
+
+
+def ask(
+    fleet: Fleet, questions: Iterable[str], show: Callable[[Seen], None], limit: int, min_score: float, wanted: Wanted
+) -> bool:
+    """Answer QUESTIONS about what is WANTED of FLEET, and SHOW each answer; tell whether anything was found."""
+    found = False
+    for question in questions:
+        answer = fleet.ask(question, limit, wanted=wanted, min_score=min_score)
+        found = found or bool(answer.hits)
+        show(Seen(answer))
+    return found
