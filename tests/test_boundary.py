@@ -54,6 +54,41 @@ def test_the_interface_is_painted_before_anything_that_searches_is_loaded() -> N
     assert not loaded & {*SEARCHES}
 
 
+def test_asking_a_store_needs_neither_ray_nor_pylance() -> None:
+    """Nor does finding out what there is to be typed."""
+    for asks in ("codesearch.fleet.search, codesearch.cli.fleet", "codesearch.cli.app, codesearch.server.mcp"):
+        loaded = modules(f"import sys, {asks}; print(*{{name.partition('.')[0] for name in sys.modules}})")
+        assert "codesearch" in loaded
+        assert not loaded & {"ray", "lance", "torch", "transformers", "revela_train"}
+
+
+def test_driving_a_fleet_loads_lance_only_after_ray_has_begun_its_processes() -> None:
+    loaded = modules("import sys, codesearch.fleet.drive; print(*{name.partition('.')[0] for name in sys.modules})")
+    assert "ray" in loaded
+    assert not loaded & {"lance", "lancedb", "torch"}
+
+
+def test_only_the_fleet_imports_ray_and_pylance_and_nothing_but_the_command_line_and_servers_the_fleet() -> None:
+    root = Path(__file__).parents[1]
+    for file in (file for room in ("codesearch", "revela_train") for file in (root / room).rglob("*.py")):
+        names = {
+            name
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            for name in (
+                [one.name for one in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        room = file.relative_to(root).parts[:2]
+        if room != ("codesearch", "fleet"):
+            assert not {name.partition(".")[0] for name in names} & {"ray", "lance"}, file
+        if room not in (("codesearch", "fleet"), ("codesearch", "cli"), ("codesearch", "server")):
+            assert not any(name.startswith("codesearch.fleet") for name in names), file
+
+
 def test_asking_a_server_needs_only_the_standard_library() -> None:
     loaded = modules("import sys, codesearch.cli, codesearch.server.client; print(*sys.modules)")
     ours = {name for name in loaded if name.startswith("codesearch")}

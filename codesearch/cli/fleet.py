@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -89,14 +90,16 @@ def remove(store: str, names: Sequence[str]) -> list[str]:
 def follow(work: Iterable[events.Event], errors: Console, *, as_json: bool) -> events.Finished:
     """Carry out WORK, and tell ERRORS of it as it goes; AS_JSON prints each event as a line on standard output."""
     done = None
-    for event in work:
-        here().check()
-        if as_json:
-            print(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}), flush=True)
-        elif said := _told(event):
-            errors.print(said, soft_wrap=True)
-        if isinstance(event, events.Finished):
-            done = event
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr):  # Ray, too, prints there what it has to say
+        for event in work:
+            if as_json:
+                said = {"event": type(event).__name__.lower(), **asdict(event)}
+                print(json.dumps(said), file=answers, flush=True)
+            elif told := _told(event):
+                errors.print(told, soft_wrap=True)
+            if isinstance(event, events.Finished):
+                done = event
     assert done is not None, "a run ends with Finished"
     return done
 

@@ -27,7 +27,7 @@ from codesearch.regular import opened
 PRIVATE: Final = "private"
 """Visibility where none is said."""
 
-_SCP: Final = re.compile(r"(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)")
+_SCP: Final = re.compile(r"(?:[^@/\s]+@)?([\w.-]+):(?!:|//)(.+)")
 _SCHEMES: Final = frozenset({"https", "http", "ssh", "git", "file"})
 _NAME: Final = re.compile(r"[\w.+@-]+(/[\w.+@-]+)*")
 _KEYS: Final = ("name", "revision", "visibility")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer.main
-from typer.core import TyperArgument, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from codesearch.cli.app import app
 
@@ -15,10 +15,17 @@ PAGE = Path(__file__).parents[2] / "codesearch/README.md"
 BEGIN, END = "<!-- commands: UPDATE_GOLDENS=1 pytest tests/cli/test_reference.py -->\n", "<!-- /commands -->\n"
 
 
+def commands(group: TyperCommand | TyperGroup, name: str = "") -> Iterator[tuple[str, TyperCommand]]:
+    """Yield every command with its name, those of a group behind the group's."""
+    if isinstance(group, TyperGroup):
+        for part, command in group.commands.items():
+            yield from commands(command, f"{name} {part}".strip())  # type: ignore[arg-type]
+    else:
+        yield name, group
+
+
 def reference() -> Iterator[str]:
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    for name, command in group.commands.items():
+    for name, command in commands(typer.main.get_command(app)):  # type: ignore[arg-type]
         context = typer.Context(command, info_name=name)
         usage = " ".join(word for word in command.collect_usage_pieces(context) if word != "[OPTIONS]")
         yield f"### `codesearch {f'{name} {usage}'.strip()}`\n\n"
@@ -44,9 +51,7 @@ def test_every_command_and_flag_is_in_the_table_and_nothing_else_is() -> None:
 
 
 def test_every_command_says_what_it_does_in_one_line_and_every_flag_in_words() -> None:
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    for name, command in group.commands.items():
+    for name, command in commands(typer.main.get_command(app)):  # type: ignore[arg-type]
         short = command.get_short_help_str(60)
         assert short and not short.endswith("..."), f"{name}: {short}"
         for parameter in command.params:

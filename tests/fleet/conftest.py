@@ -1,0 +1,167 @@
+"""Small repositories of git, stores of them, S3's stand-in, and a Ray cluster that the runs of a session share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from codesearch import bundle
+from codesearch.fleet.build import Built, build
+from codesearch.fleet.schema import Entry
+from codesearch.fleet.sources import Source
+from codesearch.paths import base_bundle
+from tests.index.conftest import FILES
+
+BILLING = {
+    "README.md": "# Billing\n\nSends invoices.\n",
+    "billing/invoice.py": '''"""Invoices."""
+
+
+def send_invoice(customer, amount):
+    """Send the invoice by mail, and remember that it was sent."""
+    mail(customer.address, f"{amount} are due")
+
+
+class Ledger:
+    """What was paid."""
+
+    def balance(self, customer):
+        """Return what a customer owes, zebra stripes and all."""
+        return sum(self.open[customer])
+''',
+    "tests/test_invoice.py": "def test_the_invoice_is_sent():\n    assert send_invoice\n",
+}
+SECRET = "AKIATHISISNOTAREALKEY", "wJalrXUtnFEMInotarealsecretkeyEXAMPLEKEY"
+"""Of the stand-in for S3: what must be found in no store and no log."""
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.com", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path, files: dict[str, str]) -> str:
+    """Write FILES into the repository at FOLDER, which is made if need be, and commit; return the commit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ".git").exists():
+        git(folder, "init", "-q", "-b", "main")
+    for path, text in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "work")
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A repository in several languages."""
+    commit(tmp_path / "acme/shop", FILES)
+    return tmp_path / "acme/shop"
+
+
+@pytest.fixture
+def billing(tmp_path: Path) -> Path:
+    """Another one, of the same owner."""
+    commit(tmp_path / "acme/billing", BILLING)
+    return tmp_path / "acme/billing"
+
+
+def built(source: Source, uri: str, known: Entry | None = None) -> Built:
+    """Return what a worker makes of SOURCE, here."""
+    made = build(source, known, uri, str(base_bundle()), timeout=60, careful=False)
+    assert isinstance(made, Built)
+    return made
+
+
+def filled(uri: str, sources: Sequence[Source]) -> None:
+    """Index SOURCES into the store at URI, without Ray."""
+    from codesearch.fleet.commit import Writer
+    from codesearch.fleet.tidy import index_all
+
+    writer = Writer.open(uri, bundle.load(base_bundle()))
+    writer.commit([built(source, uri) for source in sources])
+    index_all(writer)
+
+
+@pytest.fixture(scope="session")
+def s3(home_of_fixtures: None) -> Iterator[dict[str, str]]:
+    """The environment in which s3://fleet is a bucket of moto's server, in a process of its own."""
+    command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    address = next(line.split()[-1] for line in server.stderr if "Running on" in line)
+    threading.Thread(target=server.stderr.read, daemon=True).start()  # or it would wait for room
+    said = {
+        "AWS_ACCESS_KEY_ID": SECRET[0],
+        "AWS_SECRET_ACCESS_KEY": SECRET[1],
+        "AWS_ENDPOINT": address,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # boto3's own
+        bucket(said).create_bucket(Bucket="fleet")
+    yield said
+    server.kill()
+    server.wait()
+    server.stderr.close()
+
+
+def bucket(said: dict[str, str]):  # type: ignore[no-untyped-def]
+    """Return a client of S3."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=said["AWS_ENDPOINT"],
+        aws_access_key_id=SECRET[0],
+        aws_secret_access_key=SECRET[1],
+        region_name="us-east-1",
+    )
+
+
+CLUSTER = """
+import sys, ray
+said = ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, _temp_dir=sys.argv[1])
+print(said.address_info["address"], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def cluster(s3: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment in which RAY_ADDRESS names a cluster that can write the bucket; it is started once."""
+    import tempfile
+
+    said = {**os.environ, **s3, "RAY_AUTH_MODE": "disabled", "CODESEARCH_NO_SERVER": "1"}
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets have short names
+        command = [sys.executable, "-c", CLUSTER, folder]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=said, text=True) as head:
+            assert head.stdout is not None and head.stdin is not None
+            address = head.stdout.readline().strip()
+            assert address, "Ray has not started"
+            yield {**said, "RAY_ADDRESS": address}
+            head.stdin.close()
+
+
+@pytest.fixture
+def run(cluster: dict[str, str], tmp_path: Path) -> Command:
+    """Run codesearch with arguments, where the cluster and the bucket are; return what it said."""
+
+    def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "codesearch.cli", *map(str, arguments)]
+        return subprocess.run(argv, capture_output=True, text=True, env=cluster, cwd=tmp_path, timeout=120)
+
+    return command

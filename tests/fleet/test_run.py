@@ -1,0 +1,163 @@
+"""Runs of the installed command, by a Ray cluster, into a bucket: what is in, what is said, and what a kill costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet.conftest import BILLING, SECRET, Command, bucket, commit
+from tests.fleet.holding import Holding, worker_of
+
+CHECK = """
+import json, sys
+from collections import Counter
+from codesearch.fleet.schema import ENTRY, CURSOR
+from codesearch.store import connect
+table = connect(sys.argv[1]).open_table("chunks")
+rows = table.search().select(["repository", "commit", "kind", "digest", "copy", "path"]).to_arrow().to_pylist()
+chunks = [row for row in rows if row["kind"] not in (ENTRY, CURSOR)]
+print(json.dumps({
+    "version": table.version,
+    "cursors": sum(row["kind"] == CURSOR for row in rows),
+    "entries": sorted([row["repository"], row["commit"]] for row in rows if row["kind"] == ENTRY),
+    "chunks": Counter(row["repository"] for row in chunks),
+    "commits": sorted({(row["repository"], row["commit"]) for row in chunks}),
+    "twice": len(chunks) - len({(r["repository"], r["digest"], r["copy"]) for r in chunks}),
+}))
+"""
+
+
+def inside(store: str, cluster: dict[str, str]) -> dict[str, Any]:
+    """Return what is in STORE, as whoever has its credentials reads it."""
+    done = subprocess.run([sys.executable, "-c", CHECK, store], capture_output=True, text=True, env=cluster, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def events(said: subprocess.CompletedProcess[str]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in said.stdout.splitlines():
+        event = json.loads(line)
+        found.setdefault(event["event"], []).append(event)
+    return found
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Holding]:
+    commit(tmp_path / "far", {"far.py": "def far_away():\n    '''Beyond the seas.'''\n"})
+    server = Holding(tmp_path / "far")
+    yield server
+    server.close()
+
+
+def test_a_run_and_the_next_and_what_is_asked(
+    run: Command, cluster: dict[str, str], shop: Path, billing: Path, tmp_path: Path
+) -> None:
+    store = "s3://fleet/run"
+    listed = tmp_path / "list"
+    broken = "http://someone:s3kr1t@127.0.0.1:1/acme/gone.git"
+    listed.write_text(f"{shop} visibility=public\n{broken}\n{billing}\n")
+
+    first = run("fleet", "index", listed, "--store", store, "--json", "--retries", "1")
+    assert first.returncode == 2, first.stderr
+    said = events(first)
+    assert "indexed" in said, first.stdout + first.stderr
+    assert {one["repository"] for one in said["indexed"]} == {"acme/shop", "acme/billing"}
+    (failed,) = said["failed"]
+    assert failed["repository"] == "127.0.0.1/acme/gone" and "connect" in failed["reason"].lower()
+    before = inside(store, cluster)
+    assert before["twice"] == 0 and set(before["chunks"]) == {"acme/shop", "acme/billing"}
+
+    again = run("fleet", "index", shop, billing, "--store", store, "--json", "--visibility", "public")
+    assert again.returncode == 0, again.stderr
+    assert [one["repository"] for one in events(again)["unchanged"]] == ["acme/shop"]
+    assert [one["repository"] for one in events(again)["indexed"]] == ["acme/billing"], "it is public now"
+    new = commit(billing, {"more.py": "def more():\n    '''Dunning letters.'''\n"})
+    third = run("fleet", "index", billing, "--store", store, "--visibility", "public")
+    assert third.returncode == 0 and f"acme/billing {new[:12]}" in third.stderr and not third.stdout
+    after = inside(store, cluster)
+    assert after["twice"] == 0 and after["cursors"] == 1
+    assert [name for name, _ in after["entries"]] == ["acme/billing", "acme/shop"]
+    assert ["acme/billing", new] in after["commits"] and len(after["commits"]) == 2
+    assert after["chunks"]["acme/billing"] == before["chunks"]["acme/billing"] + 1
+
+    asked = run("ask", "dunning letters", "--store", store, "--json", "-n", "1")
+    (hit,) = json.loads(asked.stdout)["results"]
+    assert (hit["repository"], hit["commit"], hit["path"]) == ("acme/billing", new, "more.py")
+    lines = run("ask", "dunning letters", "--store", store, "--repository", "billing", "-n", "1")
+    assert lines.stdout == "acme/billing/more.py:2:    '''Dunning letters.'''\n"
+    nothing = run("ask", "dunning letters", "--store", store, "--visibility", "internal")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    status = run("fleet", "status", "--store", store)
+    assert "acme/shop" in status.stdout and "2 repositories" in status.stdout
+    assert run("fleet", "remove", "acme/shop", "--store", store).returncode == 0
+    assert [name for name, _ in inside(store, cluster)["entries"]] == ["acme/billing"]
+
+    said_by_all = "".join(done.stdout + done.stderr for done in (first, again, third, asked, lines, status))
+    secrets = (*SECRET, "s3kr1t", "someone")
+    assert not [secret for secret in secrets if secret in said_by_all]
+    client = bucket(cluster)
+    objects = client.list_objects_v2(Bucket="fleet", Prefix="run/")["Contents"]
+    assert len(objects) > 10
+    for one in objects:
+        content = client.get_object(Bucket="fleet", Key=one["Key"])["Body"].read()
+        assert not [secret for secret in secrets if secret.encode() in content], one["Key"]
+
+
+def test_a_worker_that_is_killed_costs_nothing(
+    run: Command, cluster: dict[str, str], held: Holding, shop: Path, tmp_path: Path
+) -> None:
+    store = "s3://fleet/worker"
+    argv = [sys.executable, "-m", "codesearch.cli", "fleet", "index", held.url, str(shop), "--store", store, "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cluster, text=True) as driver:
+        os.kill(worker_of(held.held.get(timeout=60)), signal.SIGKILL)
+        out, err = driver.communicate(timeout=120)
+    assert driver.returncode == 0, out + err
+    found = inside(store, cluster)
+    assert found["twice"] == 0
+    assert {name for name, _ in found["entries"]} == set(found["chunks"]) == {"127.0.0.1/held", "acme/shop"}
+    assert Counter(json.loads(line)["event"] for line in out.splitlines())["indexed"] == 2
+
+
+def test_a_driver_that_is_killed_loses_and_duplicates_nothing(
+    run: Command, cluster: dict[str, str], held: Holding, shop: Path, billing: Path, tmp_path: Path
+) -> None:
+    """It dies while one worker is at work, what the others did committed or not: the next run does what is left."""
+    store = "s3://fleet/driver"
+    sources = [str(shop), held.url, str(billing)]
+    argv = [sys.executable, "-m", "codesearch.cli", "fleet", "index", *sources, "--store", store, "--batch", "1"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cluster, text=True) as driver:
+        held.held.get(timeout=60)
+        assert driver.stderr is not None
+        first = driver.stderr.readline()  # of a repository that is committed
+        driver.kill()
+    assert ": " in first
+    between = inside(store, cluster)
+    assert between["twice"] == 0 and between["cursors"] == 1
+    assert {name for name, _ in between["entries"]} == set(between["chunks"]) <= {"acme/shop", "acme/billing"}
+    assert between["entries"]
+    done = run("fleet", "index", *sources, "--store", store, "--json")
+    assert done.returncode == 0, done.stderr
+    after = inside(store, cluster)
+    assert after["twice"] == 0 and after["cursors"] == 1
+    assert {name for name, _ in after["entries"]} == {"acme/shop", "acme/billing", "127.0.0.1/held"}
+    assert len(events(done).get("unchanged", [])) == len(between["entries"])
+    assert after["chunks"]["acme/billing"] >= len(BILLING)
+
+
+def test_a_cluster_that_is_not_there_and_a_place_that_is_none(run: Command, shop: Path) -> None:
+    nowhere = run("fleet", "index", shop, "--store", "ftp://host/x")
+    assert nowhere.returncode == 2 and "no place for a store" in nowhere.stderr
+    absent = run("ask", "anything", "--store", "s3://fleet/absent")
+    assert absent.returncode == 2 and "there is no store at" in absent.stderr
+    mixed = run("ask", "anything", "--store", "s3://fleet/absent", "-C", "3")
+    assert mixed.returncode == 2 and "-C is for a folder" in mixed.stderr
