@@ -56,7 +56,7 @@ def test_the_interface_is_painted_before_anything_that_searches_is_loaded() -> N
 
 def test_asking_a_store_needs_neither_ray_nor_pylance() -> None:
     """Nor does finding out what there is to be typed."""
-    for asks in ("codesearch.fleet.search, codesearch.cli.fleet", "codesearch.cli.app, codesearch.server.mcp"):
+    for asks in ("codesearch.fleet.search, codesearch.cli.fleet", "codesearch.cli.app, codesearch.server.mcp_store"):
         loaded = modules(f"import sys, {asks}; print(*{{name.partition('.')[0] for name in sys.modules}})")
         assert "codesearch" in loaded
         assert not loaded & {"ray", "lance", "torch", "transformers", "revela_train"}

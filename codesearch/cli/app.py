@@ -756,15 +756,30 @@ def mcp(
         list[Path] | None,
         typer.Option("--root", help="A folder to answer about; may be given again.", metavar="FOLDER"),
     ] = None,
+    store: Annotated[
+        str, typer.Option(help="Answer about the store that `fleet index` made, and no folder.", metavar="URI")
+    ] = "",
+    visibility: Visibilities = None,
+    allow: Allow = None,
     hidden: Hidden = None,
     no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
 ) -> None:
     """Answer an agent that speaks the Model Context Protocol, over standard input and output, about these folders only.
 
-    Needs the extra `mcp`.
+    Or about a store, of which the agent sees what --visibility and --allow say. Needs the extra `mcp`.
     """
     _needs("mcp", "mcp")
+    if store:
+        if root:
+            raise UsageError("an agent is answered about folders or about a store: give --root or --store.")
+        from codesearch.cli import fleet
+        from codesearch.server.mcp_store import serve as serve_store
+
+        serve_store(fleet.place(store), fleet.access(visibility or [], allow))
+        return
+    if visibility or allow:
+        raise UsageError("--visibility and --allow are for a store: name it with --store.")
     if not root and here().cwd.resolve() in (Path.home().resolve(), Path(here().cwd.anchor)):
         # Agents that have no folder open start their servers there.
         raise UsageError("this is no folder to search as a whole. Name one with --root.")

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -36,7 +36,7 @@ from codesearch.types import Answer, Hit, Kind, Span, Stale
 _SOON: Final = 1.8
 """Seconds after which an agent is told to ask again."""
 _THREADS: Final = 4
-_TOKENS: Final = 3000
+TOKENS: Final = 3000
 """Of an answer, if the agent does not say: eight functions, or five long ones."""
 
 _ABOUT: Final = """\
@@ -93,7 +93,7 @@ class Server:
         paths: Paths = [],  # noqa: B006
         globs: Globs = [],  # noqa: B006
         limit: Limit = 8,
-        max_tokens: Tokens = _TOKENS,
+        max_tokens: Tokens = TOKENS,
     ) -> str:
         """Find code by what it does: functions, classes and documentation, best first."""
         methods = self._chosen(root)
@@ -108,7 +108,7 @@ class Server:
         return head + "".join(page.blocks(answer, max_tokens - tokens(head)))
 
     async def related(
-        self, path: str, line: Line, root: Root = "", limit: Limit = 3, max_tokens: Tokens = _TOKENS
+        self, path: str, line: Line, root: Root = "", limit: Limit = 3, max_tokens: Tokens = TOKENS
     ) -> str:
         """Find what belongs to the code at a line: its tests, documentation, callers, and what is most like it."""
         methods = self._chosen(root)
@@ -171,9 +171,29 @@ def _hit(said: Object, before: str = "") -> Hit:
     return Hit(said["id"], path, span, said["language"], kind, symbol, said["score"], said["text"])
 
 
+class Answering(Protocol):
+    """What has tools, and answers them."""
+
+    def make(self) -> MCPServer[Any]:
+        """Return a server of the SDK's with the tools."""
+        ...
+
+    def load(self) -> None:
+        """Begin to load what answering needs."""
+        ...
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        ...
+
+
 def serve(folders: Sequence[Methods]) -> None:
     """Serve an agent over standard input and output until it ends."""
-    server = Server(folders)
+    converse(Server(folders))
+
+
+def converse(server: Answering) -> None:
+    """Let SERVER talk to an agent over standard input and output until it ends."""
     made = server.make()
     sys.stdin = _bounded_input()
     server.load()
