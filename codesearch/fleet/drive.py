@@ -15,7 +15,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,7 +55,9 @@ def cluster() -> Iterator[None]:
         return
     logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its settings
     try:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False)
+        # Workers look for modules in the folder that this stands in, too, and it may be a stranger's.
+        with chdir(os.sep):
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False)
     except ConnectionError as error:
         raise StorageError(
             f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start it, or unset RAY_ADDRESS."

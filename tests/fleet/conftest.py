@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from codesearch.fleet.build import Built, build
 from codesearch.fleet.schema import Entry
 from codesearch.fleet.sources import Source
 from codesearch.paths import base_bundle
+from tests.fleet import standin
 from tests.index.conftest import FILES
 
 BILLING = {
@@ -38,9 +37,6 @@ class Ledger:
 ''',
     "tests/test_invoice.py": "def test_the_invoice_is_sent():\n    assert send_invoice\n",
 }
-SECRET = "AKIATHISISNOTAREALKEY", "wJalrXUtnFEMInotarealsecretkeyEXAMPLEKEY"
-"""Of the stand-in for S3: what must be found in no store and no log."""
-
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -96,39 +92,9 @@ def filled(uri: str, sources: Sequence[Source]) -> None:
 
 @pytest.fixture(scope="session")
 def s3(home_of_fixtures: None) -> Iterator[dict[str, str]]:
-    """The environment in which s3://fleet is a bucket of moto's server, in a process of its own."""
-    command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    address = next(line.split()[-1] for line in server.stderr if "Running on" in line)
-    threading.Thread(target=server.stderr.read, daemon=True).start()  # or it would wait for room
-    said = {
-        "AWS_ACCESS_KEY_ID": SECRET[0],
-        "AWS_SECRET_ACCESS_KEY": SECRET[1],
-        "AWS_ENDPOINT": address,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # boto3's own
-        bucket(said).create_bucket(Bucket="fleet")
-    yield said
-    server.kill()
-    server.wait()
-    server.stderr.close()
-
-
-def bucket(said: dict[str, str]):  # type: ignore[no-untyped-def]
-    """Return a client of S3."""
-    import boto3
-
-    return boto3.client(
-        "s3",
-        endpoint_url=said["AWS_ENDPOINT"],
-        aws_access_key_id=SECRET[0],
-        aws_secret_access_key=SECRET[1],
-        region_name="us-east-1",
-    )
+    """The environment in which s3://fleet is a bucket."""
+    with standin.s3() as said:
+        yield said
 
 
 CLUSTER = """
@@ -160,8 +126,8 @@ def cluster(s3: dict[str, str]) -> Iterator[dict[str, str]]:
 def run(cluster: dict[str, str], tmp_path: Path) -> Command:
     """Run codesearch with arguments, where the cluster and the bucket are; return what it said."""
 
-    def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "codesearch.cli", *map(str, arguments)]
-        return subprocess.run(argv, capture_output=True, text=True, env=cluster, cwd=tmp_path, timeout=120)
+    def command(*arguments: str | Path, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-P", "-m", "codesearch.cli", *map(str, arguments)]
+        return subprocess.run(argv, capture_output=True, text=True, env=cluster, cwd=cwd, timeout=120)
 
     return command

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.fleet.conftest import BILLING, SECRET, Command, bucket, commit
+from tests.fleet.conftest import BILLING, Command, commit
 from tests.fleet.holding import Holding, worker_of
+from tests.fleet.standin import BUCKET, SECRET, client
 
 CHECK = """
 import json, sys
@@ -105,11 +106,11 @@ def test_a_run_and_the_next_and_what_is_asked(
     said_by_all = "".join(done.stdout + done.stderr for done in (first, again, third, asked, lines, status))
     secrets = (*SECRET, "s3kr1t", "someone")
     assert not [secret for secret in secrets if secret in said_by_all]
-    client = bucket(cluster)
-    objects = client.list_objects_v2(Bucket="fleet", Prefix="run/")["Contents"]
+    s3 = client(cluster)
+    objects = s3.list_objects_v2(Bucket=BUCKET, Prefix="run/")["Contents"]
     assert len(objects) > 10
     for one in objects:
-        content = client.get_object(Bucket="fleet", Key=one["Key"])["Body"].read()
+        content = s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read()
         assert not [secret for secret in secrets if secret.encode() in content], one["Key"]
 
 
@@ -152,6 +153,18 @@ def test_a_driver_that_is_killed_loses_and_duplicates_nothing(
     assert {name for name, _ in after["entries"]} == {"acme/shop", "acme/billing", "127.0.0.1/held"}
     assert len(events(done).get("unchanged", [])) == len(between["entries"])
     assert after["chunks"]["acme/billing"] >= len(BILLING)
+
+
+def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(run: Command, tmp_path: Path) -> None:
+    """Ray's workers look for modules where the driver stands, and that may be in a stranger's repository."""
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    for name in ("numpy", "lance", "git", "json", "multiprocessing", "sitecustomize", "psutil", "colorama"):
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name}')\n")
+    done = run("fleet", "index", ".", "--store", "../store", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "store/chunks.lance").is_dir()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_cluster_that_is_not_there_and_a_place_that_is_none(run: Command, shop: Path) -> None:

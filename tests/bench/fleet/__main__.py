@@ -1,0 +1,62 @@
+"""The commands; see `python -m tests.bench.fleet --help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fleet", description="What a fleet costs, and finds.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    vectors = commands.add_parser("vectors", help="how vectors of a real store are best indexed")
+    vectors.add_argument("store")
+    vectors.add_argument("work", type=Path, help="a folder for copies")
+    vectors.add_argument("--rows", type=int)
+    vectors.add_argument("--questions", type=int, default=200)
+    vectors.add_argument("--kinds", nargs="+", default=["IVF_SQ", "IVF_RQ"])
+    vectors.add_argument("--probes", nargs="+", type=int, default=[16, 32, 64])
+
+    build = commands.add_parser("build", help="one index, for `vectors`")
+    build.add_argument("folder")
+    build.add_argument("kind")
+    build.add_argument("partitions", type=int)
+
+    run = commands.add_parser("run", help="many repositories into S3's stand-in, against one process")
+    run.add_argument("folder", type=Path, help="of bare clones, or any repositories")
+    run.add_argument("--count", type=int, default=200)
+
+    ask = commands.add_parser("ask", help="what asking a store costs, with and without filters")
+    ask.add_argument("store")
+    ask.add_argument("--questions", type=int, default=100)
+
+    design = commands.add_parser("design", help="the figures of the design page")
+    design.add_argument("store", type=Path, help="a folder")
+    design.add_argument("--repositories", type=int, default=100_000, help="in the ledger that is simulated")
+
+    said = parser.parse_args()
+    from tests.bench.fleet import vectors as of_vectors
+
+    match said.command:
+        case "vectors":
+            of_vectors.table(said.store, said.work, said.rows, said.questions, said.kinds, said.probes)
+        case "run":
+            from tests.bench.fleet.run import table
+
+            table(said.folder, said.count, os.cpu_count() or 1)
+        case "ask":
+            from tests.bench.fleet.ask import table as of_asking
+
+            of_asking(said.store, said.questions)
+        case "design":
+            from tests.bench.fleet.design import table as of_design
+
+            of_design(said.store, said.repositories)
+        case "build":
+            of_vectors.build(said.folder, said.kind, said.partitions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A run over many real repositories into S3's stand-in, against indexing them one after the other in one process.
+
+The repositories are bare clones in a folder, or folders of any kind; the smallest are taken. What the store has of each
+is compared with the index of its checkout: every row, every term, every vector.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesearch import git
+from codesearch.settings import Settings
+from codesearch.store import col, connect
+from codesearch.types import Row
+from codesearch.workspace import Workspace
+from tests.fleet import standin
+
+STORE = f"s3://{standin.BUCKET}/bench"
+
+
+def repositories(folder: Path, count: int) -> list[tuple[str, Path]]:
+    """Return the COUNT smallest repositories in FOLDER with names, which are their own or of the folder they are in."""
+    found = [repository for pattern in ("*", "*/repo") for repository in folder.glob(pattern) if _is(repository)]
+    found.sort(key=lambda repository: (_bytes(repository), repository))
+    return [(_name(folder, repository), repository) for repository in found[:count]]
+
+
+def _is(folder: Path) -> bool:
+    return (folder / ".git").exists() or (folder / "objects").is_dir()
+
+
+def _bytes(repository: Path) -> int:
+    objects = repository / "objects" if (repository / "objects").is_dir() else repository / ".git/objects"
+    return sum(file.stat().st_size for file in objects.rglob("*.pack"))
+
+
+def _name(folder: Path, repository: Path) -> str:
+    return repository.relative_to(folder).parts[0].replace("+", "/")
+
+
+def listed(sources: list[tuple[str, Path]], file: Path) -> Path:
+    """Write SOURCES into FILE as `fleet index` reads them."""
+    file.write_text("".join(f"'{path}' name={name}\n" for name, path in sources))
+    return file
+
+
+def digests(table: Any) -> bytes:
+    """Return a digest of all rows of TABLE, whatever their order: of what `Row` has, and the vector."""
+    total = 0
+    columns = [table[name].to_pylist() for name in Row._fields]
+    vectors = np.asarray(table["vector"].combine_chunks().flatten().to_numpy(), np.int8).reshape(len(table), -1)
+    for row, vector in zip(zip(*columns, strict=True), vectors, strict=True):
+        said = blake2b(repr(row).encode("utf-8", "surrogatepass") + vector.tobytes(), digest_size=16).digest()
+        total = (total + int.from_bytes(said)) % (1 << 128)
+    return total.to_bytes(16)
+
+
+def of_store(store: str, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield a digest of what STORE has of each of the repositories with NAMES."""
+    table = connect(store).open_table("chunks")
+    for name in names:
+        where = (col("repository") == name) & (col("kind") != "repository")
+        yield name, digests(table.search().where(where).select([*Row._fields, "vector"]).to_arrow())
+
+
+def alone(sources: list[tuple[str, Path]]) -> tuple[dict[str, bytes], int, float]:
+    """Index SOURCES one after the other, in this process; return what is of each, chunks in all, and seconds."""
+    found, chunks, took = {}, 0, 0.0
+    for name, path in sources:
+        with tempfile.TemporaryDirectory(prefix="alone-") as folder:
+            root = Path(folder, "code")
+            root.mkdir()
+            started = time.monotonic()
+            git.checkout(str(path.resolve()), "HEAD", root)
+            try:
+                with Workspace.open(root, Settings(index_dir=Path(folder, "index"))) as workspace:
+                    for _ in workspace.index(workers=0):
+                        pass
+                    took += time.monotonic() - started
+                    table = workspace.snapshot().store.read()
+                    found[name] = digests(table)
+                    chunks += len(table)
+            except Exception as error:  # a repository with nothing to index
+                took += time.monotonic() - started
+                print(f"  {name}: {error}", file=sys.stderr)
+    return found, chunks, took
+
+
+def table(folder: Path, count: int, cpus: int) -> None:
+    """Print how a run and one process compare, in time and in what is indexed."""
+    sources = repositories(folder, count)
+    names = [name for name, _ in sources]
+    with standin.s3() as said, tempfile.TemporaryDirectory(prefix="fleet-") as work:
+        file = listed(sources, Path(work, "list"))
+        command = [sys.executable, "-m", "codesearch.cli", "fleet", "index", str(file), "--store", STORE, "--json"]
+        environment = {**os.environ, **said}
+        seconds = {}
+        for which in ("a run", "the same again"):
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+            events = [json.loads(line) for line in done.stdout.splitlines()]
+            last = events[-1]
+            seconds[which] = last["seconds"]
+            print(
+                f"{which}: {last['indexed']} repositories, {last['chunks']:,} chunks indexed, {last['unchanged']} "
+                f"unchanged, {last['failed']} failed, {last['seconds']:.0f} s, exit code {done.returncode}",
+                flush=True,
+            )
+            for event in events:
+                if event["event"] == "failed":
+                    print(f"  {event['repository']}: {event['reason']}", flush=True)
+        os.environ.update(said)
+        stored = dict(of_store(STORE, names))
+    mine, chunks, took = alone(sources)
+    same = sum(stored[name] == digest for name, digest in mine.items())
+    print(f"one process: {len(mine)} repositories, {chunks:,} chunks, {took:.0f} s", flush=True)
+    print(f"with the same rows, terms and vectors: {same} of {len(mine)}")
+    for name, digest in mine.items():
+        if stored[name] != digest:
+            print(f"  {name} differs")
+    print(f"throughput against one process, {cpus} processors: {took / seconds['a run']:.2f}")
