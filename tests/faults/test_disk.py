@@ -120,4 +120,4 @@ def test_a_small_disk_that_fills_up_and_is_made_read_only(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
     assert not said["wrong"], "\n".join(said["wrong"])
-    assert len(said["refusals"]) > 5, said["refusals"]
+    assert len(said["refusals"]) > 3, said["refusals"]

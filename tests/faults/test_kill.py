@@ -56,7 +56,7 @@ def _current(workspace: Workspace) -> str:
 @pytest.mark.parametrize(
     ("deeds", "count"),
     [
-        (_QUICK, 25),
+        (_QUICK, 15),
         pytest.param(("adapt",), 2, marks=pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch")),
     ],
     ids=["indexing", "adapting"],

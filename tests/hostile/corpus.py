@@ -93,7 +93,7 @@ def deep_folders(root: Path) -> None:
     (folder / "buried.py").write_text(function("burying"))
 
 
-def tiny_files(root: Path, count: int = 3_000) -> None:
+def tiny_files(root: Path, count: int = 600) -> None:
     """Write so many files of a line each, some hundred a folder."""
     for number in range(count):
         folder = root / "tiny" / str(number // 500)
@@ -111,7 +111,7 @@ CASES: Final = (
     code(
         "what takes the C grammar gigabytes",
         "calling",
-        "/* calling of the stars */\n" + hard("calls", 950_000),
+        "/* calling of the stars */\n" + hard("calls", 300_000),
         "calling.c",
         warned=True,
     ),
@@ -135,11 +135,11 @@ CASES: Final = (
         function("lengthening") + "# " + "x" * 200_000 + "\n" + "y = 1\n" * 50_000,
     ),
     left_out("one line of a megabyte", "megabyte.py", "x = '" + "a" * 900_000 + "'\n", Why.MINIFIED),
-    code("the same line forty thousand times", "repeating", function("repeating") + "x = x + 1  # again\n" * 40_000),
+    code("the same line ten thousand times", "repeating", function("repeating") + "x = x + 1  # again\n" * 10_000),
     code(
-        "the same function ten thousand times",
+        "the same function two thousand times",
         "doubling",
-        function("doubling") + "def f():\n    return 1\n\n\n" * 10_000,
+        function("doubling") + "def f():\n    return 1\n\n\n" * 2_000,
     ),
     code("invalid UTF-8", "decoding", function("decoding").encode() + b"# \xff\xfe\xc0\x80 \xed\xa0\x80\n"),
     code("UTF-16", "widening", function("widening").encode("utf-16")),
@@ -199,7 +199,7 @@ CASES: Final = (
     Case("a link to the folder around it", link("around", "."), path="around", skipped=Why.LINK),
     Case("a link to the top", link("slash", "/"), path="slash", skipped=Why.OUTSIDE),
     Case("two names of one file", hard_link, "where is the hardlinking of the stars done", "first_name.py"),
-    Case("thousands of tiny files", tiny_files),
+    Case("hundreds of tiny files", tiny_files),
     # What must not be shown.
     left_out("a key by its name", "id_rsa", PRIVATE, Why.SECRET),
     left_out("variables of the environment", ".env", f"KEY={PRIVATE}\n", Why.SECRET),

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from codesearch.cli.app import app
 from codesearch.events import Event, Skipped, Warned
 from codesearch.settings import Settings
 from codesearch.text import terms
 from codesearch.workspace import Workspace
-from tests.cli.conftest import Command, codesearch, script, surroundings  # noqa: F401
+from tests.cli.conftest import script, surroundings  # noqa: F401
 from tests.cli.test_terminal import LINK, STYLE, Terminal, terminal  # noqa: F401
 from tests.hostile.corpus import CASES, OSC, PRIVATE, Case, write
 from tests.hostile.watch import nothing_opened
@@ -101,13 +103,9 @@ SHOWN: list[tuple[str, ...]] = [
 
 
 @pytest.mark.parametrize("arguments", SHOWN, ids=" ".join)
-def test_no_output_holds_what_steers_a_terminal(
-    arguments: tuple[str, ...],
-    nasty: Nasty,
-    codesearch: Command,  # noqa: F811
-) -> None:
-    done = codesearch(*arguments, *(() if arguments[0] == "config" else ("--hidden",)), cwd=nasty.root)
-    assert done.returncode in (0, 1, 2) and "Traceback" not in done.stderr
+def test_no_output_holds_what_steers_a_terminal(arguments: tuple[str, ...], nasty: Nasty) -> None:
+    done = CliRunner().invoke(app, [*arguments, *(() if arguments[0] == "config" else ("--hidden",))])
+    assert done.exit_code in (0, 1, 2) and isinstance(done.exception, SystemExit | None)
     # A newline and a tab are the output's own; what a name holds of them is written out.
     assert not STEERING.search(done.stdout + done.stderr)
     assert not any(line.startswith("shop.py:1:rm") for line in (done.stdout + done.stderr).splitlines())
@@ -121,18 +119,10 @@ def test_a_page_on_a_terminal_holds_its_own_colours_and_links_alone(nasty: Nasty
         assert not STEERING.search(LINK.sub("", STYLE.sub("", page)))
 
 
-def test_json_is_one_line_of_ascii(nasty: Nasty, codesearch: Command) -> None:  # noqa: F811
-    done = codesearch(
-        "ask",
-        "escaping naming pairing forging of the stars",
-        "--json",
-        "--min-score",
-        "0",
-        "-n",
-        "50",
-        "--hidden",
-        cwd=nasty.root,
-    )
+@pytest.mark.usefixtures("nasty")
+def test_json_is_one_line_of_ascii() -> None:
+    question = "escaping naming pairing forging of the stars"
+    done = CliRunner().invoke(app, ["ask", question, "--json", "--min-score", "0", "-n", "50", "--hidden"])
     assert done.stdout.isascii() and done.stdout.count("\n") == 1
     paths = [result["path"] for result in json.loads(done.stdout)["results"]]
     assert "forging\nshop.py:1:rm -rf.py" in paths
