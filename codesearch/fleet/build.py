@@ -79,8 +79,8 @@ def build(
 ) -> Built | Unbuilt | None:
     """Index SOURCE for the store at URI by the bundle in the folder MODEL; return None where KNOWN is all of it.
 
-    CAREFUL reads files in a process of their own, so that one which kills the parser is left out, by name; without it
-    the worker dies. TIMEOUT is in seconds, for each call of git.
+    CAREFUL reads files in a process of their own, so that one which kills the parser is cut at lines, by name; without
+    it the worker dies of one that is too little to be parsed apart. TIMEOUT is in seconds, for each call of git.
     """
     try:
         with _opened(source, known, timeout) as (root, commit):
