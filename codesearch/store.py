@@ -45,7 +45,7 @@ from codesearch.types import Hit, Kind, Row
 with lean():
     import lancedb
     from lancedb.expr import col
-    from lancedb.index import FTS
+    from lancedb.index import FTS, IvfSq
     from lancedb.query import MatchQuery
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     Had = Mapping[str, list[tuple[bytes, str, NDArray[np.int8]]]]
     """Digest, terms and vector, as it is stored, of each chunk of some files, by path."""
 
-__all__ = ["MatchQuery", "Mirror", "Store", "col", "connect", "packed", "unpacked"]
+__all__ = ["IvfSq", "MatchQuery", "Mirror", "Store", "col", "connect", "packed", "unpacked"]
 
 connect: Final = lancedb.connect
-"""With `col` and `MatchQuery`, for the store of a fleet: lancedb comes in by this door alone."""
+"""With `col`, `MatchQuery` and `IvfSq`, for the store of a fleet: lancedb comes in by this door alone."""
 
 _TABLE: Final = "chunks"
 _TERMS_INDEX: Final = "terms_idx"

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -54,18 +56,51 @@ def cluster() -> Iterator[None]:
         yield
         return
     logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its settings
+    with _terminable() as terminable:
+        try:
+            # Workers look for modules in the folder that this stands in, too, and it may be a stranger's.
+            with chdir(os.sep):
+                ray.init(
+                    log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False
+                )
+        except ConnectionError as error:
+            raise StorageError(
+                f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start it, or unset it."
+            ) from error
+        try:
+            terminable()
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _terminable() -> Iterator[Callable[[], None]]:
+    """Let SIGTERM end what is within as it would without Ray, once what this gives is called; it has to be, after Ray.
+
+    Ray has a handler of its own, and makes of an exit that another raises one of its own. A Ctrl-C it leaves be.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    came = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    def set_up() -> None:
+        if callable(handler) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, interrupt)
+
     try:
-        # Workers look for modules in the folder that this stands in, too, and it may be a stranger's.
-        with chdir(os.sep):
-            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False)
-    except ConnectionError as error:
-        raise StorageError(
-            f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start it, or unset RAY_ADDRESS."
-        ) from error
-    try:
-        yield
+        yield set_up
+    except KeyboardInterrupt:
+        if came and callable(handler):
+            handler(signal.SIGTERM, None)
+        raise
     finally:
-        ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @ray.remote  # type: ignore[untyped-decorator]
@@ -87,15 +122,14 @@ def index(sources: Sequence[Source], uri: str, bundle: Bundle, settings: FleetSe
     with storing(uri), cluster():
         # Ray forks, which Lance does not bear once it is loaded.
         from codesearch.fleet.commit import Writer
-        from codesearch.fleet.tidy import compact, index_all
+        from codesearch.fleet.tidy import tidy, untidy
 
         writer = Writer.open(uri, bundle)
         run = _Run(writer, settings, writer.entries())
         yield from run.over(sources)
-        if run.indexed:
+        if untidy(writer):
             yield Tidying()
-            compact(writer, settings)
-            index_all(writer)
+            tidy(writer, settings)
     yield Finished(run.indexed, run.unchanged, run.failed, run.chunks, time.monotonic() - started)
 
 

@@ -6,15 +6,16 @@ size (`vectors`): below that, every vector is compared, which is exact.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import lance
 import ray
-from lance.optimize import Compaction, CompactionTask
+from lance.optimize import Compaction, CompactionTask, RewriteResult
 
 from codesearch.fleet.commit import KEPT
 from codesearch.fleet.schema import CHUNKS, TERMS
 from codesearch.fleet.vectors import vector_index
+from codesearch.store import IvfSq, connect
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _FRAGMENTS: Final = 32
 """Pieces of a table beyond which small ones are merged; each costs an opening a file."""
+_BEHIND: Final = 1000
+"""Rows that an index may lack: a query looks through them one by one, 8 ms in a thousand."""
 _ROWS: Final = 1 << 20
 """Rows of a merged fragment: about a gigabyte."""
 _SCALAR: Final = {
@@ -52,7 +55,10 @@ _WORDS: Final = {
 """Terms are ours already, so Lance splits at white space and does nothing else; see `codesearch.store`."""
 _GROWN: Final = 2.0
 """How many times too few partitions an index may have before it is trained anew."""
-_VECTOR: Final = "vector_idx"
+_ITERATIONS: Final = 10
+_SAMPLE: Final = 64
+"""Rounds, and vectors a partition, from which Lance learns where the partitions are. Its own 50 and 256 take five times
+as long, most of an hour for a million vectors on two processors, and find no more: see `tests.bench.fleet`."""
 
 
 @ray.remote  # type: ignore[untyped-decorator]
@@ -61,49 +67,78 @@ def _rewritten(uri: str, task: str) -> str:
     return str(wanted.execute(lance.dataset(uri, version=wanted.read_version)).json())
 
 
-def compact(writer: Writer, settings: FleetSettings) -> None:
-    """Merge small fragments, where there are many, and remove what no version in use needs."""
-    from lance.optimize import RewriteResult
+def untidy(writer: Writer) -> bool:
+    """Tell whether there is anything to do: after a run that changed something, or one that died before it was tidy."""
+    return any(
+        len(dataset.get_fragments()) > _FRAGMENTS or _missing(dataset, table) or _behind(dataset)
+        for table in (TERMS, CHUNKS)
+        for dataset in (writer.dataset(table),)
+    )
 
+
+def tidy(writer: Writer, settings: FleetSettings) -> None:
+    """Merge fragments, bring indexes up to date, and remove what no version in use needs."""
     for table in (TERMS, CHUNKS):
-        dataset = writer.dataset(table)
-        if len(dataset.get_fragments()) <= _FRAGMENTS:
-            continue
-        plan = Compaction.plan(dataset, {"target_rows_per_fragment": _ROWS})
-        run = _rewritten.options(num_cpus=settings.cpus, memory=settings.memory, max_retries=settings.retries)
-        tasks = [run.remote(dataset.uri, task.json()) for task in plan.tasks]
-        Compaction.commit(dataset, [RewriteResult.from_json(done) for done in ray.get(tasks)])
-    writer.name_terms()
+        _compact(writer.dataset(table), settings)
+    index_all(writer)
     for table in (TERMS, CHUNKS):
         writer.dataset(table).cleanup_old_versions(older_than=KEPT)
 
 
+def _compact(dataset: LanceDataset, settings: FleetSettings) -> None:
+    """Have Ray's workers merge small fragments, where there are many."""
+    if len(dataset.get_fragments()) <= _FRAGMENTS:
+        return
+    plan = Compaction.plan(dataset, {"target_rows_per_fragment": _ROWS})
+    run = _rewritten.options(num_cpus=settings.cpus, memory=settings.memory, max_retries=settings.retries)
+    tasks = [run.remote(dataset.uri, task.json()) for task in plan.tasks]
+    Compaction.commit(dataset, [RewriteResult.from_json(done) for done in ray.get(tasks)])
+
+
 def index_all(writer: Writer) -> None:
     """Build the indexes that are missing, and let the others have what came in since."""
-    for table, columns in _SCALAR.items():
+    for table in (TERMS, CHUNKS):
         dataset = writer.dataset(table)
-        had = {index.name for index in dataset.describe_indices()}
-        if had:
+        if _behind(dataset):
             dataset.optimize.optimize_indices()
-        for column, kind in columns.items():
-            if f"{column}_idx" not in had:
-                dataset.create_scalar_index(column, kind, name=f"{column}_idx")
-        if table == CHUNKS and "terms_idx" not in had:
-            dataset.create_scalar_index("terms", "INVERTED", name="terms_idx", **_WORDS)
-    _index_vectors(writer.dataset(CHUNKS))
+        for column in _missing(dataset, table):
+            if column == "vector":
+                _index_vectors(writer, dataset)
+            elif column == "terms":
+                dataset.create_scalar_index(column, "INVERTED", name=_name(column), **_WORDS)
+            else:
+                dataset.create_scalar_index(column, _SCALAR[table][column], name=_name(column))
     writer.name_terms()
 
 
-def _index_vectors(dataset: LanceDataset) -> None:
-    wanted = vector_index(dataset.count_rows())
-    if wanted is None:
-        return
-    names = {index.name for index in dataset.describe_indices()}
-    if _VECTOR in names:
-        said: dict[str, Any] = dataset.stats.index_stats(_VECTOR)
-        trained = said["indices"][0].get("num_partitions", 0)
-        if wanted.partitions <= _GROWN * trained:
-            return
-    dataset.create_index(
-        "vector", "IVF_SQ", name=_VECTOR, metric="cosine", num_partitions=wanted.partitions, replace=True
-    )
+def _name(column: str) -> str:
+    return f"{column}_idx"
+
+
+def _missing(dataset: LanceDataset, table: str) -> list[str]:
+    """Return the columns of TABLE that want an index, or a larger one."""
+    had = {index.name for index in dataset.describe_indices()}
+    wanted = [*_SCALAR[table], *(["terms"] if table == CHUNKS else [])]
+    missing = [column for column in wanted if _name(column) not in had]
+    index = vector_index(dataset.count_rows()) if table == CHUNKS else None
+    if index and (_name("vector") not in had or index.partitions > _GROWN * _partitions(dataset)):
+        missing.append("vector")
+    return missing
+
+
+def _behind(dataset: LanceDataset) -> bool:
+    """Tell whether many rows have come in that an index has not."""
+    names = (index.name for index in dataset.describe_indices())
+    return any(dataset.stats.index_stats(name)["num_unindexed_rows"] > _BEHIND for name in names)
+
+
+def _partitions(dataset: LanceDataset) -> int:
+    said = dataset.stats.index_stats(_name("vector"))["indices"]
+    return max(int(one["num_partitions"]) for one in said)
+
+
+def _index_vectors(writer: Writer, dataset: LanceDataset) -> None:
+    index = vector_index(dataset.count_rows())
+    assert index is not None, "where there are few rows none is missing"
+    config = IvfSq("cosine", index.partitions, max_iterations=_ITERATIONS, sample_rate=_SAMPLE)
+    connect(writer.uri).open_table(CHUNKS).create_index("vector", config=config, name=_name("vector"), replace=True)

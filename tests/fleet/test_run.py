@@ -129,18 +129,20 @@ def test_a_worker_that_is_killed_costs_nothing(
     assert Counter(json.loads(line)["event"] for line in out.splitlines())["indexed"] == 2
 
 
+@pytest.mark.parametrize(("deadly", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
 def test_a_driver_that_is_killed_loses_and_duplicates_nothing(
-    run: Command, cluster: dict[str, str], held: Holding, shop: Path, billing: Path, tmp_path: Path
+    run: Command, cluster: dict[str, str], held: Holding, shop: Path, billing: Path, deadly: int, code: int
 ) -> None:
     """It dies while one worker is at work, what the others did committed or not: the next run does what is left."""
-    store = "s3://fleet/driver"
+    store = f"s3://fleet/driver{deadly}"
     sources = [str(shop), held.url, str(billing)]
     argv = [sys.executable, "-m", "codesearch.cli", "fleet", "index", *sources, "--store", store, "--batch", "1"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cluster, text=True) as driver:
         held.held.get(timeout=60)
         assert driver.stderr is not None
         first = driver.stderr.readline()  # of a repository that is committed
-        driver.kill()
+        driver.send_signal(deadly)
+        assert driver.wait(60) == code
     assert ": " in first
     between = inside(store, cluster)
     assert between["twice"] == 0 and between["cursors"] == 1
