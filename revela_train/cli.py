@@ -15,7 +15,7 @@ from rich.text import Text
 
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError
-from revela_train.config import PRESETS, FinetuneConfig, Objective, Preset, RevelaConfig
+from revela_train.config import PRESETS, AdaptConfig, FinetuneConfig, Objective, Preset, RevelaConfig
 from revela_train.precision import Precision
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Train retrievers for codesearch.")
@@ -101,6 +101,32 @@ def finetune(
         console.print(line, highlight=False, markup=False)
 
     run(sources, backbone, lm or None, config, out, work, device or None, say, command)
+
+
+@app.command()
+def organisation(
+    sources: Annotated[list[str], typer.Argument(help="URLs, folders, and files with a list, as `fleet index` takes.")],
+    out: Annotated[Path, typer.Option(help="Where to write the bundle, if it passes.")],
+    work: Annotated[Path, typer.Option(help="Where checkouts and what is made of them are kept; a new folder.")],
+    objective: Annotated[Objective, typer.Option(help="What is minimised.")] = Objective.BOTH,
+    budget: Annotated[float | None, typer.Option(help="Seconds of training. [default: by size, at most 180]")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+) -> None:
+    """Train one retriever on many repositories; write it only if it finds held-out functions of theirs better.
+
+    Exits with 1 if it does not. What passes is for a new store: codesearch fleet index … --model OUT --store NEW.
+    """
+    from codesearch.cli import report
+    from codesearch.cli.progress import Watch
+    from codesearch.fleet.sources import sources as named
+    from revela_train.organisation import train
+
+    config = AdaptConfig(objective=objective, budget=budget, seed=seed)
+    done = Watch(Console(stderr=True)).follow(train(named(sources), config, out, work))
+    print("\n".join(report.proof_lines(done.proof)))
+    if done.bundle is None:
+        raise typer.Exit(1)
+    print(f"{done.bundle.folder}: fingerprint {done.bundle.fingerprint}, of {done.repositories} repositories")
 
 
 @app.command()

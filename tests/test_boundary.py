@@ -86,7 +86,10 @@ def test_only_the_fleet_imports_ray_and_pylance_and_nothing_but_the_command_line
         if room != ("codesearch", "fleet"):
             assert not {name.partition(".")[0] for name in names} & {"ray", "lance"}, file
         if room not in (("codesearch", "fleet"), ("codesearch", "cli"), ("codesearch", "server")):
-            assert not any(name.startswith("codesearch.fleet") for name in names), file
+            theirs = {name for name in names if name.startswith("codesearch.fleet")}
+            # What a list of repositories says is the same for whoever trains on them.
+            shared = {"codesearch.fleet.sources", "codesearch.fleet.failures"} if room[0] == "revela_train" else set()
+            assert theirs <= shared, file
 
 
 def test_asking_a_server_needs_only_the_standard_library() -> None:
