@@ -14,7 +14,7 @@ from lance.optimize import Compaction, CompactionTask, RewriteResult
 
 from codesearch.fleet.commit import KEPT
 from codesearch.fleet.schema import CHUNKS, TERMS
-from codesearch.fleet.vectors import vector_index
+from codesearch.fleet.vectors import ITERATIONS, SAMPLE, vector_index
 from codesearch.store import IvfSq, connect
 
 if TYPE_CHECKING:
@@ -55,10 +55,6 @@ _WORDS: Final = {
 """Terms are ours already, so Lance splits at white space and does nothing else; see `codesearch.store`."""
 _GROWN: Final = 2.0
 """How many times too few partitions an index may have before it is trained anew."""
-_ITERATIONS: Final = 10
-_SAMPLE: Final = 64
-"""Rounds, and vectors a partition, from which Lance learns where the partitions are. Its own 50 and 256 take five times
-as long, most of an hour for a million vectors on two processors, and find no more: see `tests.bench.fleet`."""
 
 
 @ray.remote  # type: ignore[untyped-decorator]
@@ -140,5 +136,5 @@ def _partitions(dataset: LanceDataset) -> int:
 def _index_vectors(writer: Writer, dataset: LanceDataset) -> None:
     index = vector_index(dataset.count_rows())
     assert index is not None, "where there are few rows none is missing"
-    config = IvfSq("cosine", index.partitions, max_iterations=_ITERATIONS, sample_rate=_SAMPLE)
+    config = IvfSq("cosine", index.partitions, max_iterations=ITERATIONS, sample_rate=SAMPLE)
     connect(writer.uri).open_table(CHUNKS).create_index("vector", config=config, name=_name("vector"), replace=True)

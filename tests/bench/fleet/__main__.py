@@ -14,9 +14,10 @@ def main() -> None:
     vectors = commands.add_parser("vectors", help="how vectors of a real store are best indexed")
     vectors.add_argument("store")
     vectors.add_argument("work", type=Path, help="a folder for copies")
+    vectors.add_argument("--partitions", type=int, help="in place of the product's")
     vectors.add_argument("--rows", type=int)
     vectors.add_argument("--questions", type=int, default=200)
-    vectors.add_argument("--kinds", nargs="+", default=["IVF_SQ", "IVF_RQ"])
+    vectors.add_argument("--kinds", nargs="+", default=["sq", "rq"])
     vectors.add_argument("--probes", nargs="+", type=int, default=[16, 32, 64])
 
     build = commands.add_parser("build", help="one index, for `vectors`")
@@ -41,7 +42,7 @@ def main() -> None:
 
     match said.command:
         case "vectors":
-            of_vectors.table(said.store, said.work, said.rows, said.questions, said.kinds, said.probes)
+            of_vectors.table(said.store, said.work, said.rows, said.questions, said.kinds, said.probes, said.partitions)
         case "run":
             from tests.bench.fleet.run import table
 

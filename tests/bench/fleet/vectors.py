@@ -20,15 +20,22 @@ from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
+from lancedb.index import IvfRq
 from numpy.typing import NDArray
 
 from codesearch import bundle
 from codesearch.encode import OnnxEncoder
 from codesearch.fleet.schema import CURSOR, ENTRY
 from codesearch.fleet.store import bundle_of
-from codesearch.store import col, connect, unpacked
+from codesearch.fleet.vectors import ITERATIONS, SAMPLE, vector_index
+from codesearch.store import IvfSq, col, connect, unpacked
 
-KINDS = ("IVF_SQ", "IVF_RQ", "IVF_HNSW_SQ")
+KINDS = {
+    "sq": (IvfSq, ITERATIONS, SAMPLE),
+    "rq": (IvfRq, ITERATIONS, SAMPLE),
+    "sq-thorough": (IvfSq, 50, 256),
+}
+"""A byte a number as the product has it, a bit a number, and the product's with Lance's own effort in training."""
 WANTED = (10, 200)
 """Results of a page, and candidates of a search."""
 _TOLD = re.compile(r'^\s*(?:#|//|/?\*+|"""|--)\s*([A-Z][\w ,\'-]{25,90}[a-z])\.?\s*$', re.MULTILINE)
@@ -89,13 +96,13 @@ def truth(folder: Path, asked: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def build(folder: str, kind: str, partitions: int) -> None:
     """Build an index of KIND and print what that cost; in a process of its own."""
-    import lance
-
-    dataset = lance.dataset(f"{folder}/vectors.lance")
+    vectors = connect(folder).open_table("vectors")
+    index, iterations, sample = KINDS[kind]
+    config = index("cosine", partitions, max_iterations=iterations, sample_rate=sample)
     before = resource.getrusage(resource.RUSAGE_SELF)
     size = _size(Path(folder))
     started = time.monotonic()
-    dataset.create_index("vector", kind, name="v", metric="cosine", num_partitions=partitions, replace=True)
+    vectors.create_index("vector", config=config, name="v", replace=True)
     after = resource.getrusage(resource.RUSAGE_SELF)
     said = {
         "seconds": time.monotonic() - started,
@@ -138,12 +145,15 @@ def found(
     }
 
 
-def table(store: str, work: Path, rows: int | None, count: int, kinds: list[str], probes: list[int]) -> None:
+def table(
+    store: str, work: Path, rows: int | None, count: int, kinds: list[str], probes: list[int], parts: int | None
+) -> None:
     """Print what each of KINDS costs and finds."""
     here = copied(store, work, rows)
     asked = encoded(store, questions(store, count))
     true = truth(work, asked)
-    partitions = round(here**0.5)
+    index = vector_index(here)
+    partitions = parts or (index.partitions if index else round(here**0.5))
     print(f"{here:,} vectors, {len(asked)} questions, {partitions} partitions", flush=True)
     exact = found(work, asked[:50], true[:50], 0, 0)
     print(f"{'exact':12} {_line(exact)}", flush=True)
