@@ -337,17 +337,11 @@ class Mirror:
         new = np.setdiff1d(row_ids, previous.row_ids, assume_unique=True)
         if len(new) > len(row_ids) // 4:
             return cls.of(store.version, store.read())
-        old = previous if kept.all() else previous._only(kept)
-        if len(new) == 0:
-            return replace(old, version=store.version)
+        if len(new) == 0 and kept.all():
+            return replace(previous, version=store.version)
         fresh = cls.of(store.version, store.read(new))
-        both = cls(
-            store.version,
-            np.concatenate([old.row_ids, fresh.row_ids]),
-            np.concatenate([old.vectors, fresh.vectors]),
-            pa.concat_tables([old.columns, fresh.columns]),
-        )
-        return both if new[0] > old.row_ids[-1] else both._sorted()
+        both = previous._with(kept, fresh)
+        return both if bool(np.all(both.row_ids[1:] > both.row_ids[:-1])) else both._sorted()
 
     @classmethod
     def of(cls, version: int, table: pa.Table) -> Self:
@@ -362,8 +356,19 @@ class Mirror:
         mirror = cls(version, row_ids, vectors, table.drop_columns(["vector", "_rowid"]))
         return mirror if bool(np.all(row_ids[1:] > row_ids[:-1])) else mirror._sorted()
 
-    def _only(self, kept: NDArray[np.bool_]) -> Self:
-        return type(self)(self.version, self.row_ids[kept], self.vectors[kept], self.columns.filter(pa.array(kept)))
+    def _with(self, kept: NDArray[np.bool_], fresh: Mirror) -> Self:
+        """Return those rows that are KEPT, and behind them FRESH; vectors, a hundred megabytes, are copied but once."""
+        old = np.flatnonzero(kept)
+        vectors = np.empty((len(old) + len(fresh), self.vectors.shape[1]), np.float32)
+        np.take(self.vectors, old, axis=0, out=vectors[: len(old)], mode="clip")  # "raise" would copy once more
+        vectors[len(old) :] = fresh.vectors
+        columns = self.columns if kept.all() else self.columns.filter(pa.array(kept))
+        return type(self)(
+            fresh.version,
+            np.concatenate([self.row_ids[kept], fresh.row_ids]),
+            vectors,
+            pa.concat_tables([columns, fresh.columns]),
+        )
 
     def _sorted(self) -> Self:
         order = np.argsort(self.row_ids)
