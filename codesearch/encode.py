@@ -87,18 +87,17 @@ class OnnxEncoder:
         if said.normalise == "bag" and not normalised:
             texts = [bag(text) for text in texts]
         prefix = said.query_prefix if role == "query" else said.passage_prefix
-        pieces: list[Sequence[int]]
         if self._words is not None and not prefix:
-            pieces = [ids[: said.max_tokens] for ids in self._words.pieces(texts)]
+            pieces, bounds = self._words.pieces(texts)
         else:
-            pieces = [one.ids for one in self._tokenizer.encode_batch_fast([prefix + text for text in texts])]
-        vectors = np.zeros((len(pieces), said.dimensions), np.float32)
-        lengths = [len(ids) for ids in pieces]
+            found = [one.ids for one in self._tokenizer.encode_batch_fast([prefix + text for text in texts])]
+            pieces, bounds = _flat(found), _bounds(list(map(len, found)))
+        vectors = np.zeros((len(texts), said.dimensions), np.float32)
+        lengths = np.minimum(np.diff(bounds), said.max_tokens)
         for rows, length in _batches(lengths) if said.static else _alone(lengths):
-            some = [pieces[row] for row in rows]
-            mask = np.arange(length) < np.array([len(one) for one in some])[:, None]
-            ids = np.zeros((len(rows), length), np.int64)
-            ids[mask] = np.fromiter(chain.from_iterable(some), np.int64)
+            mask = np.arange(length) < lengths[rows, None]
+            ids = np.zeros(mask.shape, np.int64)
+            ids[mask] = pieces[(bounds[rows, None] + np.arange(length))[mask]]
             feed = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
             vectors[rows] = self._run(feed, (len(rows), said.dimensions))
         return vectors
@@ -129,15 +128,30 @@ class _Words:
         self._tokenizer = tokenizer
         self._known: dict[str, tuple[int, ...]] = {}
 
-    def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """Return the pieces of TEXTS, each words between blanks."""
+    def pieces(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """Return the pieces of TEXTS, each words with a blank between, one after the other, and where each begins.
+
+        Shapes (pieces,) and (texts + 1,).
+        """
         if len(self._known) > _REMEMBERED:
             self._known.clear()
-        words_of = [text.split() for text in texts]
-        new = list(set(chain.from_iterable(words_of)).difference(self._known))
+        words = " ".join(texts).split()
+        new = list(set(words).difference(self._known))
         for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
             self._known[word] = tuple(encoding.ids)
-        return [tuple(chain.from_iterable(map(self._known.__getitem__, words))) for words in words_of]
+        found = list(map(self._known.__getitem__, words))
+        of_words = _bounds(list(map(len, found)))
+        return _flat(found), of_words[_bounds([text.count(" ") + bool(text) for text in texts])]
+
+
+def _flat(pieces: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Return PIECES one after the other."""
+    return np.fromiter(chain.from_iterable(pieces), np.int64)
+
+
+def _bounds(lengths: Sequence[int]) -> NDArray[np.intp]:
+    """Return where each of what has these LENGTHS begins, one after the other, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(np.array(lengths, np.intp))])
 
 
 def _by_word(bundle: Bundle, tokenizer: Tokenizer) -> bool:
@@ -150,27 +164,24 @@ def _by_word(bundle: Bundle, tokenizer: Tokenizer) -> bool:
     )
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+def _batches(lengths: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], int]]:
     """Yield the row numbers of non-empty texts with the length that they are padded to."""
-    rows_of: dict[int, list[int]] = {}
-    for row, length in enumerate(lengths):
-        if length:
-            rows_of.setdefault(-(-length // _STEP) * _STEP, []).append(row)
-    for padded, rows in sorted(rows_of.items()):
+    padded_to = -(-lengths // _STEP) * _STEP
+    for padded in np.unique(padded_to[lengths > 0]).tolist():
+        rows = np.flatnonzero(padded_to == padded)
         most = max(_CELLS // padded, 1)
         for start in range(0, len(rows), most):
             yield rows[start : start + most], padded
 
 
-def _alone(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+def _alone(lengths: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], int]]:
     """Yield the row number of each non-empty text with its own length.
 
     What a transformer makes of a text depends, in its last digits, on what runs beside it; int8 activations, whose
     scale is that of the whole run, much more. Alone a text needs no padding either, and is as fast.
     """
-    for row, length in enumerate(lengths):
-        if length:
-            yield [row], length
+    for row in np.flatnonzero(lengths):
+        yield np.array([row]), int(lengths[row])
 
 
 def _processors() -> int:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields
 from inspect import cleandoc
 from itertools import islice, pairwise, takewhile
 from math import ceil
+from operator import sub
 from typing import TYPE_CHECKING, Any, Final
 
 from codesearch import apart
@@ -78,7 +79,7 @@ class Source:
         self.first_lines: list[int] | None = None
         """Line of each piece where pieces are not lines."""
         limit = int(PART_CHARS * SLACK)
-        if len(text) > limit and any(b - a > limit for a, b in pairwise((*starts, len(text)))):
+        if max(map(sub, (*starts[1:], len(text)), starts), default=0) > limit:
             starts = self._cut_monsters(starts, limit)
         self.starts = starts
         """Offset in the text of each piece."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -70,21 +70,42 @@ def _stem(word: str) -> str:
     return _porter(word) or word  # of `s` it leaves nothing
 
 
-@lru_cache(_CACHE)
+class _Remembered(dict[str, tuple[str, ...]]):
+    """What a function gives for each identifier, found in half the time that `lru_cache` needs to keep its order."""
+
+    def __init__(self, of: Callable[[str], tuple[str, ...]]) -> None:
+        self._of = of
+
+    def __missing__(self, identifier: str) -> tuple[str, ...]:
+        if len(self) >= _CACHE:
+            self.clear()
+        found = self[identifier] = self._of(identifier)
+        return found
+
+
+def _parts(identifier: str) -> tuple[str, ...]:
+    pattern = _PART if identifier.isascii() else _FOREIGN_PART
+    return tuple([part.lower() for part in pattern.findall(identifier) if len(part) <= _LONGEST_WORD])
+
+
+_words_of: Final = _Remembered(_parts).__getitem__
+
+
 def split(identifier: str) -> tuple[str, ...]:
     """Return the lower-cased words of one identifier: `parseHTTPResponse_v2` gives parse, http, response, v, 2."""
-    pattern = _PART if identifier.isascii() else _FOREIGN_PART
-    return tuple(part.lower() for part in pattern.findall(identifier) if len(part) <= _LONGEST_WORD)
+    return _words_of(identifier)
 
 
-@lru_cache(_CACHE)
-def _terms_of(identifier: str) -> tuple[str, ...]:
-    parts = split(identifier)
+def _stems_and_whole(identifier: str) -> tuple[str, ...]:
+    parts = _words_of(identifier)
     stems = tuple(map(_stem, parts))
     whole = identifier.lower().strip("_")
     if len(parts) > 1 and len(whole) <= 2 * _LONGEST_WORD:
         return (*stems, whole)
     return stems
+
+
+_terms_of: Final = _Remembered(_stems_and_whole).__getitem__
 
 
 def identifiers(text: str) -> list[str]:
@@ -99,7 +120,7 @@ def is_stop_word(word: str) -> bool:
 
 def words(text: str) -> list[str]:
     """Return the words of TEXT in order."""
-    return list(chain.from_iterable(map(split, _IDENTIFIER.findall(text))))
+    return list(chain.from_iterable(map(_words_of, _IDENTIFIER.findall(text))))
 
 
 def bag(text: str) -> str:
@@ -112,7 +133,7 @@ def bag(text: str) -> str:
 
 def bag_of(names: Iterable[str]) -> str:
     """Return the `bag` of a text with the identifiers NAMES."""
-    return " ".join(dict.fromkeys(chain.from_iterable(map(split, dict.fromkeys(names)))))
+    return " ".join(dict.fromkeys(chain.from_iterable(map(_words_of, dict.fromkeys(names)))))
 
 
 def terms(text: str) -> list[str]:

@@ -180,7 +180,8 @@ def by_content(path: str, content: bytes) -> tuple[Why, str] | None:
         return Why.GENERATED, mark
     limit = LONG_PROSE_LINE if prose else LONG_LINE
     if len(content) > limit:
-        long = sum(len(line) for line in content.splitlines() if len(line) > limit)
+        lengths = list(map(len, content.splitlines()))
+        long = sum(length for length in lengths if length > limit) if max(lengths) > limit else 0
         if 2 * long > len(content):
             return Why.MINIFIED, f"{100 * long // len(content)} % of it is in lines of more than {limit} bytes"
     return None
