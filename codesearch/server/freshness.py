@@ -91,7 +91,16 @@ class Freshness:
         if not self._clean or changed is None:
             return None
         self._pending |= {path.removeprefix(self._root).lstrip("/") for path in changed}
-        return frozenset(self._pending) if len(self._pending) <= _FEW else None
+        if len(self._pending) > _FEW or any(self._elsewhere_too(path) for path in self._pending):
+            return None
+        return frozenset(self._pending)
+
+    def _elsewhere_too(self, path: str) -> bool:
+        """Tell whether the file at PATH has another name, of which an event says nothing."""
+        try:
+            return os.lstat(os.path.join(self._root, path)).st_nlink > 1
+        except OSError:
+            return False
 
     def elsewhere(self) -> Stamp:
         """Return what is different when git's view of the root may be; empty while nothing is watched."""

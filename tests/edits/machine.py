@@ -26,6 +26,7 @@ from codesearch.bundle import Bundle
 from codesearch.errors import RootError
 from codesearch.events import Skipped
 from codesearch.paths import base_bundle
+from codesearch.server.warm import DeclinedError, Pool
 from codesearch.settings import Settings
 from codesearch.types import Answer, Stale
 from codesearch.workspace import Workspace
@@ -122,6 +123,7 @@ class Edits(RuleBasedStateMachine):
         self.repository = Repository(self._base / "root", self._base / "outside")
         self.root = self.repository.root
         self.workspace = self._opened()
+        self._server = Pool(self.root)
 
     def teardown(self) -> None:
         try:
@@ -129,6 +131,7 @@ class Edits(RuleBasedStateMachine):
             Edits.sequences += 1
         finally:
             self.workspace.close()
+            self._server.close()
             if self._worn:
                 self._worn.stop()
             self._encoders.stop()
@@ -176,6 +179,18 @@ class Edits(RuleBasedStateMachine):
         with _nothing_is_said():
             for _ in self.workspace.index(paths=some, workers=0):
                 pass
+
+    @rule()
+    def serve(self) -> None:
+        """A server, which looks at what it is told has changed, finds all of it."""
+        try:
+            served = self._server.open(self.root, self._settings())
+        except DeclinedError:
+            return  # there is no index now
+        with _nothing_is_said():
+            for _ in served.index():
+                pass
+            assert served.state() is Stale.FRESH
 
     @rule(steps=st.integers(1, 6))
     def stop(self, steps: int) -> None:

@@ -69,6 +69,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "forgotten by git": lambda root: git(root, "rm", "--cached", "-q", "shop/cart.py"),
     "another branch": lambda root: git(root, "checkout", "-q", "--orphan", "other"),
     "configured": lambda root: git(root, "config", "core.excludesFile", "/nowhere"),
+    "linked": lambda root: (root / "web/other.py").hardlink_to(root / "shop/cart.py"),
     "excluded at home": lambda root: (Path.home() / ".gitconfig").write_text("[core]\nexcludesFile = /nowhere\n"),
     "a repository": lambda root: git(root, "init", "-q", "web"),
     "above": lambda root: git(root.parent, "init", "-q", "."),
