@@ -188,11 +188,12 @@ def _run(
         raise GitError(
             "git is not installed, or not on PATH: install it, and its rules are applied by itself"
         ) from error
-    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", str(folder), "--no-pager", *arguments]
+    argv = [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "-C", os.path.abspath(folder), "--no-pager", *arguments]  # noqa: PTH100
     group = {} if os.name == "nt" else {"start_new_session": True}
     with _hidden_environment():
         try:
-            process = Git(folder).execute(argv, as_process=True, env=dict(environment), **group)
+            # Started elsewhere: in FOLDER, a PATH with a relative folder would find the repository's own git.
+            process = Git(os.sep).execute(argv, as_process=True, env=dict(environment), **group)
         except GitCommandNotFound as error:
             raise GitError("git is not on PATH: install it, and its rules are applied by itself") from error
         except OSError as error:

@@ -340,6 +340,16 @@ def test_commands_that_run_filters_or_reach_out_can_not_be_called(target: Target
         door.run(target.root, command)
 
 
+def test_a_git_of_the_repositorys_own_is_not_found(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a PATH with a relative folder in it, the git of the folder that one stands in is found before the system's."""
+    shutil.copy(target.canary, target.root / "git")
+    monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
+    everything_we_do(target.root)
+    assert not target.sang.exists()
+    subprocess.run("git status", shell=True, cwd=target.root, timeout=20)
+    assert target.sang.exists()
+
+
 def test_variables_of_a_surrounding_git_say_nothing(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
