@@ -40,6 +40,10 @@ Seen = TypeVar("Seen")
 UNFINISHED: Final = ".tmp"
 """How the name of a file begins that LanceDB is writing."""
 
+HINT: Final = "latest_version_hint.json"
+"""A file that LanceDB writes anew, in its place, with each commit, and does without: it is longer with version 10 than
+with 9, and empty after a commit for which the disk had no room."""
+
 _NAME: Final = re.compile(r"gen-([1-9][0-9]{0,9})")
 _IGNORE: Final = ".gitignore"
 _DOOMED: Final = "old-"
@@ -275,7 +279,7 @@ def contents(generation: Generation) -> dict[str, int]:
             for folder, _, names in os.walk(part):
                 at = os.path.relpath(folder, generation.folder)
                 # What LanceDB has not finished when it is killed is no part of it, and goes.
-                whole = (name for name in names if not name.startswith(UNFINISHED))
+                whole = (name for name in names if not name.startswith(UNFINISHED) and name != HINT)
                 found |= {f"{at}/{name}": os.stat(f"{folder}/{name}").st_size for name in whole}  # noqa: PTH116
     return found
 
