@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -91,7 +92,7 @@ def follow(work: Iterable[events.Event], errors: Console, *, as_json: bool) -> e
     """Carry out WORK, and tell ERRORS of it as it goes; AS_JSON prints each event as a line on standard output."""
     done = None
     answers = sys.stdout
-    with redirect_stdout(sys.stderr):  # Ray, too, prints there what it has to say
+    with _terminable(), redirect_stdout(sys.stderr):  # Ray, too, prints there what it has to say
         for event in work:
             if as_json:
                 said = {"event": type(event).__name__.lower(), **asdict(event)}
@@ -102,6 +103,31 @@ def follow(work: Iterable[events.Event], errors: Console, *, as_json: bool) -> e
                 done = event
     assert done is not None, "a run ends with Finished"
     return done
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end what is within as it would without Ray, which leaves a Ctrl-C be, and no other exit."""
+    handler = signal.getsignal(signal.SIGTERM)
+    came = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    if not callable(handler):
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if came:
+            handler(signal.SIGTERM, None)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _told(event: events.Event) -> str:

@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -56,51 +56,22 @@ def cluster() -> Iterator[None]:
         yield
         return
     logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its settings
-    with _terminable() as terminable:
-        try:
-            # Workers look for modules in the folder that this stands in, too, and it may be a stranger's.
-            with chdir(os.sep):
-                ray.init(
-                    log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False
-                )
-        except ConnectionError as error:
-            raise StorageError(
-                f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start it, or unset it."
-            ) from error
-        try:
-            terminable()
-            yield
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _terminable() -> Iterator[Callable[[], None]]:
-    """Let SIGTERM end what is within as it would without Ray, once what this gives is called; it has to be, after Ray.
-
-    Ray has a handler of its own, and makes of an exit that another raises one of its own. A Ctrl-C it leaves be.
-    """
     handler = signal.getsignal(signal.SIGTERM)
-    came = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal came
-        came = True
-        raise KeyboardInterrupt
-
-    def set_up() -> None:
-        if callable(handler) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, interrupt)
-
     try:
-        yield set_up
-    except KeyboardInterrupt:
-        if came and callable(handler):
-            handler(signal.SIGTERM, None)
-        raise
+        # Workers look for modules in the folder that this stands in, too, and it may be a stranger's.
+        with chdir(os.sep):
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, configure_logging=False)
+    except ConnectionError as error:
+        raise StorageError(
+            f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start it, or unset RAY_ADDRESS."
+        ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+            signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 @ray.remote  # type: ignore[untyped-decorator]
