@@ -91,6 +91,13 @@ class Visible:
         return _where(self.access)
 
     @cached_property
+    def totals(self) -> tuple[int, int, int]:
+        """How many chunks and files there are, and how much is in all chunks, in bytes of their terms."""
+        sizes = np.array([(entry.chunks, entry.files, entry.size) for entry in self.entries], np.int64).reshape(-1, 3)
+        chunks, files, size = sizes.sum(0).tolist()
+        return chunks, files, size
+
+    @cached_property
     def _names(self) -> frozenset[str]:
         return frozenset(entry.repository for entry in self.entries)
 
@@ -104,19 +111,19 @@ class _Sample(Corpus):
 
     def __init__(self, shelf: Shelf, visible: Visible) -> None:
         super().__init__(shelf)
-        self._visible = visible
+        self._chunks, self._files, self._size = visible.totals
 
     @property
     def chunks(self) -> int:
-        return sum(entry.chunks for entry in self._visible.entries)
+        return self._chunks
 
     @property
     def files(self) -> int:
-        return sum(entry.files for entry in self._visible.entries)
+        return self._files
 
     @cached_property
     def mean_size(self) -> float:
-        return max(sum(entry.size for entry in self._visible.entries) / max(self.chunks, 1), 1.0)
+        return max(self._size / max(self._chunks, 1), 1.0)
 
 
 def _where(access: Access) -> Any:
