@@ -102,8 +102,11 @@ class FleetStore:
         query = self._chunks.search(vector, vector_column_name="vector").distance_type("cosine").limit(limit)
         if where is not None:
             query = query.where(where, prefilter=True)
-        if (index := vector_index(self.rows)) and "vector" in self._indexed:
+        index = vector_index(self.rows) if "vector" in self._indexed else None
+        if index:
             query = query.nprobes(index.probes).refine_factor(index.refine)
+        else:
+            query = query.bypass_vector_index()
         found = query.with_row_id(True).select(["_distance"]).to_arrow()
         near = found.filter(pc.less(found["_distance"], 1.0))
         return np.asarray(near["_rowid"].to_numpy())

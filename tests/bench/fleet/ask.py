@@ -11,9 +11,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from statistics import median, quantiles
+from collections.abc import Callable, Sequence
+from statistics import fmean, median, quantiles
 from typing import Any
+from unittest.mock import patch
 
 from codesearch.fleet.access import Access, Wanted
 from codesearch.fleet.search import Fleet
@@ -50,6 +51,7 @@ def table(store: str, count: int) -> None:
         took = [one.ask(question, wanted=wanted, min_score=0).ms for question in asked]
         parts = "  ".join(f"{step} {1000 * spent / len(asked):.0f}" for step, spent in steps.items() if spent)
         print(f"{name:22} p50 {median(took):7.0f} ms  p95 {quantiles(took, n=20)[-1]:7.0f} ms   {parts}", flush=True)
+    print(_agreeing(fleet, asked[:30]), flush=True)
     print(f"memory of this process at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB")
     command = [sys.executable, "-m", "codesearch.cli", "ask", asked[0], "--store", store, "-q"]
     cold = []
@@ -58,6 +60,19 @@ def table(store: str, count: int) -> None:
         subprocess.run(command, check=False)
         cold.append(time.perf_counter() - started)
     print(f"the command, which opens the store each time: {median(cold):.2f} s (median of {len(cold)})")
+
+
+def _agreeing(fleet: Fleet, asked: Sequence[str]) -> str:
+    """Return how much of a page is the same where every vector is compared."""
+
+    def pages() -> list[set[str]]:
+        return [{f"{hit.place}:{hit.span}" for hit in fleet.ask(question, 10, min_score=0).hits} for question in asked]
+
+    mine = pages()
+    with patch("codesearch.fleet.store.vector_index", lambda _: None):
+        exact = pages()
+    share = fmean(len(one & other) / max(len(other), 1) for one, other in zip(mine, exact, strict=True))
+    return f"of the ten results of a page, {share:.3f} are those of comparing all vectors ({len(asked)} questions)"
 
 
 def _timed() -> dict[str, float]:
