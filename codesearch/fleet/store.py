@@ -103,10 +103,7 @@ class FleetStore:
         if where is not None:
             query = query.where(where, prefilter=True)
         index = vector_index(self.rows) if "vector" in self._indexed else None
-        if index:
-            query = query.nprobes(index.probes).refine_factor(index.refine)
-        else:
-            query = query.bypass_vector_index()
+        query = query.nprobes(index.probes).refine_factor(index.refine) if index else query.bypass_vector_index()
         found = query.with_row_id(True).select(["_distance"]).to_arrow()
         near = found.filter(pc.less(found["_distance"], 1.0))
         return np.asarray(near["_rowid"].to_numpy())
