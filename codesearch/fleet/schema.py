@@ -35,6 +35,9 @@ ENTRY: Final = "repository"
 CURSOR: Final = "cursor"
 """The kind of the one row that names the version of `terms`."""
 
+IS_CHUNK: Final = f"kind NOT IN ('{ENTRY}', '{CURSOR}')"
+"""What is true of all other rows, which have vectors."""
+
 _IDENTITY: Final = b"codesearch"
 
 _PACKED: Final = {b"lance-encoding:compression": b"zstd", b"lance-encoding:compression-level": b"3"}

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from codesearch import bundle
 from codesearch.errors import IndexFormatError, UsageError
-from codesearch.fleet.schema import CHUNKS, CURSOR, ENTRY, MODEL, TERMS, Entry, Identity
+from codesearch.fleet.schema import CHUNKS, CURSOR, ENTRY, IS_CHUNK, MODEL, TERMS, Entry, Identity
 from codesearch.fleet.vectors import vector_index
 from codesearch.paths import base_bundle
 from codesearch.store import MatchQuery, col, connect
@@ -56,7 +56,7 @@ class FleetStore:
         self.version = int(chunks.version)
         self._chunks = chunks
         self._terms = terms
-        self.rows = int(chunks.count_rows())
+        self.chunks = int(chunks.count_rows(IS_CHUNK))
         self._indexed = {column for index in chunks.list_indices() for column in index.columns}
 
     @classmethod
@@ -102,7 +102,7 @@ class FleetStore:
         query = self._chunks.search(vector, vector_column_name="vector").distance_type("cosine").limit(limit)
         if where is not None:
             query = query.where(where, prefilter=True)
-        index = vector_index(self.rows) if "vector" in self._indexed else None
+        index = vector_index(self.chunks) if "vector" in self._indexed else None
         query = query.nprobes(index.probes).refine_factor(index.refine) if index else query.bypass_vector_index()
         found = query.with_row_id(True).select(["_distance"]).to_arrow()
         near = found.filter(pc.less(found["_distance"], 1.0))

@@ -13,7 +13,7 @@ import ray
 from lance.optimize import Compaction, CompactionTask, RewriteResult
 
 from codesearch.fleet.commit import KEPT
-from codesearch.fleet.schema import CHUNKS, TERMS
+from codesearch.fleet.schema import CHUNKS, IS_CHUNK, TERMS
 from codesearch.fleet.vectors import ITERATIONS, SAMPLE, vector_index
 from codesearch.store import IvfSq, connect
 
@@ -116,7 +116,7 @@ def _missing(dataset: LanceDataset, table: str) -> list[str]:
     had = {index.name for index in dataset.describe_indices()}
     wanted = [*_SCALAR[table], *(["terms"] if table == CHUNKS else [])]
     missing = [column for column in wanted if _name(column) not in had]
-    index = vector_index(dataset.count_rows()) if table == CHUNKS else None
+    index = vector_index(dataset.count_rows(IS_CHUNK)) if table == CHUNKS else None
     if index and (_name("vector") not in had or index.partitions > _GROWN * _partitions(dataset)):
         missing.append("vector")
     return missing
@@ -134,7 +134,7 @@ def _partitions(dataset: LanceDataset) -> int:
 
 
 def _index_vectors(writer: Writer, dataset: LanceDataset) -> None:
-    index = vector_index(dataset.count_rows())
+    index = vector_index(dataset.count_rows(IS_CHUNK))
     assert index is not None, "where there are few rows none is missing"
     config = IvfSq("cosine", index.partitions, max_iterations=ITERATIONS, sample_rate=SAMPLE)
     connect(writer.uri).open_table(CHUNKS).create_index("vector", config=config, name=_name("vector"), replace=True)

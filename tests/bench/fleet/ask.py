@@ -30,7 +30,7 @@ def table(store: str, count: int) -> None:
     started = time.perf_counter()
     fleet = Fleet(store, Access())
     print(
-        f"{fleet._visible.store.rows:,} rows, {len(fleet.entries)} repositories, opened in "
+        f"{fleet._visible.store.chunks:,} chunks, {len(fleet.entries)} repositories, opened in "
         f"{time.perf_counter() - started:.2f} s; {len(asked)} questions",
         flush=True,
     )

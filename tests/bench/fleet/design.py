@@ -20,12 +20,14 @@ from typing import Final
 
 from codesearch import bundle
 from codesearch.confidence import foreign_questions
+from codesearch.fleet import schema
 from codesearch.fleet.access import Access
 from codesearch.fleet.build import Built
 from codesearch.fleet.commit import Writer
 from codesearch.fleet.schema import Entry
 from codesearch.fleet.search import Visible
 from codesearch.fleet.store import FleetStore
+from codesearch.fleet.tidy import index_all
 from codesearch.fleet.vectors import vector_index
 from codesearch.paths import base_bundle
 
@@ -34,6 +36,7 @@ CHANGED: Final = 0.1
 """Share of repositories with a new commit on a day: an assumption, and what refreshing costs is in proportion."""
 SPEED: Final = 1_500
 """Chunks a second and processor; `python -m tests.bench.fleet run` measures it."""
+TERMS: Final = tuple(f"term{number}" for number in range(8))
 _DAY: Final = 86_400
 
 
@@ -109,6 +112,7 @@ def ledger(count: int, batch: int = 1_000) -> None:
         made = [Built(_entry(number, commit="b" * 40), near) for number in range(0, count, count // batch)]
         writer.commit(made)
         print(f"a commit that replaces {len(made):,} of {count:,}: {time.perf_counter() - started:.2f} s")
+        _common(writer, count)
         _opened(folder, Access(), f"all of {count:,}")
         _opened(
             folder, Access(repositories=frozenset(_name(number) for number in range(0, count, 10))), "a tenth, by name"
@@ -120,7 +124,23 @@ def ledger(count: int, batch: int = 1_000) -> None:
 def _opened(folder: str, access: Access, what: str) -> None:
     started = time.perf_counter()
     visible = Visible.of(FleetStore.open(folder), access)
-    print(f"opening the ledger, {what}: {time.perf_counter() - started:.2f} s, {len(visible.entries):,} repositories")
+    took, started = time.perf_counter() - started, time.perf_counter()
+    assert visible.frequencies(TERMS)["term0"][0] == sum(entry.chunks for entry in visible.entries)
+    print(
+        f"opening the ledger, {what}: {took:.2f} s, {len(visible.entries):,} repositories; counting "
+        f"{len(TERMS)} terms that stand in each: {time.perf_counter() - started:.2f} s"
+    )
+
+
+def _common(writer: Writer, count: int) -> None:
+    """Let each of COUNT repositories have TERMS in all of its chunks."""
+    import lance
+    import pyarrow as pa
+
+    for term in TERMS:
+        rows = [[_name(number) for number in range(count)], [term] * count, [3_000] * count, [300] * count]
+        lance.write_dataset(pa.table(rows, schema=schema.terms()), f"{writer.uri}/{schema.TERMS}.lance", mode="append")
+    index_all(writer)
 
 
 def _name(number: int) -> str:
