@@ -24,7 +24,7 @@ from codesearch.events import Adapting, Event, Trained
 from codesearch.paths import base_bundle
 from codesearch.settings import Settings
 from codesearch.text import document
-from revela_train import export_transformer, hub, lm
+from revela_train import checkpoint, export_transformer, hub, lm
 from revela_train.adaptation import Adapted, TooLittleError
 from revela_train.config import FinetuneConfig, Objective
 from revela_train.distributed import World, usual_device, world
@@ -210,12 +210,17 @@ def finetune(
     device: str | None,
     say: Callable[[str], None],
     command: str,
+    checkpoints: str | None = None,
 ) -> None:
     """Train a transformer on SOURCES, a repository each, from the checkpoint in WORK if there is one; export it to OUT.
 
-    With several processes (`torchrun`) each has its part of every step, and the first writes.
+    With several processes (`torchrun`) each has its part of every step, and the first writes. Checkpoints are kept at
+    the URI CHECKPOINTS, too, and a later one there is gone on from.
     """
     with world(device) as us:
+        if checkpoints and us.local_first and checkpoint.fetch(work, checkpoints):
+            say(f"going on from the checkpoint at {checkpoints}")
+        us.wait()
         wanted = prepare(backbone, lm_name, config, us.device)
         retriever, reader = opened(wanted, us.device)
         materials, exams, texts = [], [], []
@@ -232,6 +237,9 @@ def finetune(
             say(f"{chunks:,} chunks; folders: {len(sources)}; processes: {us.size}, on {us.device.type}")
             say(f"development MRR {exam.mrr(retriever):.4f} of {len(exam.questions)} questions")
         for stepped in run.run(work):
+            saved = stepped.step % config.checkpoint_every == 0 or stepped.progress >= 1
+            if checkpoints and saved and us.first:
+                checkpoint.send(work, checkpoints)
             if us.first and (stepped.step % _SAID == 0 or stepped.progress >= 1):
                 speed = stepped.tokens * us.size / max(stepped.seconds, 1e-9)
                 said = [f"step {stepped.step}/{config.steps}", f"{speed:,.0f} LM tokens/s", f"{stepped.seconds:.0f} s"]

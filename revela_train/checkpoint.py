@@ -1,17 +1,29 @@
 """A checkpoint: weights and optimiser state as safetensors, where the run stands as JSON beside them.
 
 The JSON is written last and names the tensors' file, so a kill in between leaves the previous checkpoint in force.
+
+A copy may be kept at a URI, such as s3://…: a Lance table of its files in pieces, replaced by one commit, so that
+another machine can go on. Credentials are the engine's affair.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+_RUN: Final = "run.json"
+_TABLE: Final = "checkpoint"
+_PIECE: Final = 32 << 20
+"""Bytes of a row, and so of memory."""
+_PIECES: Final = pa.schema([("name", pa.string()), ("place", pa.int64()), ("content", pa.large_binary())])
 
 
 def save(folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]) -> None:
@@ -25,7 +37,7 @@ def save(folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optim
     save_file(tensors, folder / name)
     partial = folder / "run.json.partial"
     partial.write_text(json.dumps({"step": step, "tensors": name} | run, indent=1), encoding="utf-8")
-    partial.replace(folder / "run.json")
+    partial.replace(folder / _RUN)
     for old in folder.glob("step-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -34,7 +46,7 @@ def save(folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optim
 def load(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
     """Put MODEL and OPTIMISER where the run stood and return its JSON; None where there is no checkpoint."""
     try:
-        run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        run: dict[str, Any] = json.loads((folder / _RUN).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     tensors = load_file(folder / run["tensors"])
@@ -46,3 +58,50 @@ def load(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> di
             state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return run
+
+
+def send(folder: Path, uri: str) -> None:
+    """Put the checkpoint in FOLDER at URI, in place of the one there."""
+    from codesearch.store import connect
+
+    run = json.loads((folder / _RUN).read_text(encoding="utf-8"))
+    reader = pa.RecordBatchReader.from_batches(_PIECES, _pieces(folder, [_RUN, run["tensors"]]))
+    table = connect(uri).create_table(_TABLE, reader, mode="overwrite")
+    table.optimize(cleanup_older_than=timedelta(minutes=1))
+
+
+def _pieces(folder: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+    for name in names:
+        with (folder / name).open("rb") as file:
+            for place, content in enumerate(iter(lambda: file.read(_PIECE), b"")):
+                yield pa.RecordBatch.from_pydict({"name": [name], "place": [place], "content": [content]}, _PIECES)
+
+
+def fetch(folder: Path, uri: str) -> bool:
+    """Put the checkpoint at URI into FOLDER, unless that has one as late or there is none; tell whether it did."""
+    from codesearch.store import col, connect
+
+    try:
+        table = connect(uri).open_table(_TABLE)
+    except ValueError:  # there is none
+        return False
+    table.checkout(table.version)  # not what is put there meanwhile
+
+    def content(name: str) -> Iterator[bytes]:
+        places = table.search().where(col("name") == name).select(["place"]).to_arrow()["place"].to_pylist()
+        for place in sorted(places):
+            query = table.search().where((col("name") == name) & (col("place") == place)).select(["content"])
+            yield query.to_arrow()["content"][0].as_py()
+
+    run = json.loads(b"".join(content(_RUN)))
+    here = folder / _RUN
+    if here.exists() and json.loads(here.read_text(encoding="utf-8"))["step"] >= run["step"]:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    name = Path(run["tensors"]).name
+    with (folder / name).open("wb") as file:
+        file.writelines(content(name))
+    partial = folder / f"{_RUN}.partial"
+    partial.write_text(json.dumps(run, indent=1), encoding="utf-8")
+    partial.replace(here)
+    return True

@@ -85,6 +85,9 @@ def finetune(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda. [default: a GPU where there is one]")] = "",
+    checkpoints: Annotated[
+        str, typer.Option(help="Keep checkpoints here, too, a folder or s3://…, and go on from a later one there.")
+    ] = "",
 ) -> None:
     """Train a transformer as retriever on folders of code and export it as a bundle.
 
@@ -100,7 +103,7 @@ def finetune(
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
-    run(sources, backbone, lm or None, config, out, work, device or None, say, command)
+    run(sources, backbone, lm or None, config, out, work, device or None, say, command, checkpoints or None)
 
 
 @app.command()

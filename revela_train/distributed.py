@@ -33,6 +33,11 @@ class World:
         """Whether it is the one that writes."""
         return self.rank == 0
 
+    @property
+    def local_first(self) -> bool:
+        """Whether it is the one that writes on its machine."""
+        return self.size == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
     def gathered(self, vectors: Tensor) -> Tensor:
         """Return the VECTORS (B / size, D) of all processes, (B, D), process after process.
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner  # noqa: E402
 from codesearch.bundle import load  # noqa: E402
 from codesearch.encode import OnnxEncoder  # noqa: E402
 from codesearch.errors import UsageError  # noqa: E402
+from revela_train import checkpoint  # noqa: E402
 from revela_train.backbone import Backbone, drawn, offered, opened  # noqa: E402
 from revela_train.cli import app  # noqa: E402
 from revela_train.config import PRESETS, FinetuneConfig, Objective, Preset, RevelaConfig  # noqa: E402
@@ -96,8 +97,9 @@ def run_of(
 
 
 def test_a_run_that_was_killed_goes_on_with_the_same_losses(
-    repository: Path, checkpoints: tuple[Path, Path], tmp_path: Path
+    repository: Path, checkpoints: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On the same machine, or on another that has the checkpoint from a store."""
     config = replace(SMALL, lora=4, lora_alpha=8, lora_dropout=0.2)
     whole = run_of(config, repository, checkpoints)
     assert [stepped.step for stepped in whole.run()] == [1, 2, 3, 4, 5, 6]
@@ -105,8 +107,17 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(
     for stepped in killed.run(tmp_path / "work"):
         if stepped.step == 5:  # one step after the second checkpoint
             break
+    monkeypatch.setattr(checkpoint, "_PIECE", 10_000)
+    store = str(tmp_path / "store")
+    assert not checkpoint.fetch(tmp_path / "elsewhere", store)
+    for _ in range(2):
+        checkpoint.send(tmp_path / "work", store)
+    assert not checkpoint.fetch(tmp_path / "work", store), "it has it already"
+    assert checkpoint.fetch(tmp_path / "elsewhere", store)
+    for file in (tmp_path / "elsewhere").glob("*.safetensors"):
+        assert file.read_bytes() == (tmp_path / "work" / file.name).read_bytes()
     resumed = run_of(config, repository, checkpoints)
-    assert [stepped.step for stepped in resumed.run(tmp_path / "work")] == [5, 6]
+    assert [stepped.step for stepped in resumed.run(tmp_path / "elsewhere")] == [5, 6]
     assert resumed.history == whole.history
     assert resumed.shares == whole.shares
     texts = ["open the basket", "a token"]
