@@ -20,6 +20,10 @@ def main() -> None:
     vectors.add_argument("--kinds", nargs="+", default=["sq", "rq"])
     vectors.add_argument("--probes", nargs="+", type=int, default=[16, 32, 64])
 
+    recall = commands.add_parser("recall", help="how much of the true nearest a store's own index finds")
+    recall.add_argument("store")
+    recall.add_argument("--questions", type=int, default=100)
+
     build = commands.add_parser("build", help="one index, for `vectors`")
     build.add_argument("folder")
     build.add_argument("kind")
@@ -55,6 +59,8 @@ def main() -> None:
             from tests.bench.fleet.design import table as of_design
 
             of_design(said.store, said.repositories)
+        case "recall":
+            of_vectors.recall(said.store, said.questions)
         case "build":
             of_vectors.build(said.folder, said.kind, said.partitions)
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from codesearch import bundle
 from codesearch.encode import OnnxEncoder
 from codesearch.fleet.schema import CURSOR, ENTRY
-from codesearch.fleet.store import bundle_of
+from codesearch.fleet.store import FleetStore, bundle_of
 from codesearch.fleet.vectors import ITERATIONS, SAMPLE, vector_index
 from codesearch.store import IvfSq, col, connect, unpacked
 
@@ -40,6 +40,7 @@ WANTED = (10, 200)
 """Results of a page, and candidates of a search."""
 _TOLD = re.compile(r'^\s*(?:#|//|/?\*+|"""|--)\s*([A-Z][\w ,\'-]{25,90}[a-z])\.?\s*$', re.MULTILINE)
 _BLOCK = 1 << 16
+_CHUNKS = (col("kind") != ENTRY) & (col("kind") != CURSOR)
 
 
 def questions(store: str, count: int, seed: int = 0) -> list[str]:
@@ -66,7 +67,7 @@ def copied(store: str, target: Path, rows: int | None) -> int:
 
     shutil.rmtree(target, ignore_errors=True)
     table = connect(store).open_table("chunks")
-    query = table.search().where((col("kind") != ENTRY) & (col("kind") != CURSOR)).select(["vector"])
+    query = table.search().where(_CHUNKS).select(["vector"])
     batches = query.limit(rows).to_batches(batch_size=_BLOCK) if rows else query.to_batches(batch_size=_BLOCK)
     schema = pa.schema([table.schema.field("vector")])
     plain = (pa.RecordBatch.from_arrays([batch.column("vector")], schema=schema) for batch in batches)
@@ -74,22 +75,19 @@ def copied(store: str, target: Path, rows: int | None) -> int:
     return int(lance.dataset(str(target / "vectors.lance")).count_rows())
 
 
-def truth(folder: Path, asked: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the places of the nearest vectors to each of ASKED, nearest first, (questions, max(WANTED))."""
+def truth(rows: Any, asked: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Return the numbers of the ROWS, a query's, nearest to each of ASKED, nearest first, (questions, max(WANTED))."""
     most = max(WANTED)
-    table = connect(str(folder)).open_table("vectors")
     best = np.full((len(asked), 0), -2.0, np.float32)
-    where = np.empty((len(asked), 0), np.int64)
-    start = 0
-    for batch in table.search().select(["vector"]).to_batches(batch_size=_BLOCK):
+    where = np.empty((len(asked), 0), np.uint64)
+    for batch in rows.select(["vector"]).with_row_id(True).to_batches(batch_size=_BLOCK):
         column = batch.column("vector")
         block = unpacked(np.asarray(column.flatten().to_numpy()).reshape(len(column), -1))
         near = asked @ block.T
-        places = np.broadcast_to(np.arange(start, start + len(block)), near.shape)
+        places = np.broadcast_to(batch.column("_rowid").to_numpy(), near.shape)
         near, places = np.concatenate([best, near], 1), np.concatenate([where, places], 1)
         kept = np.argpartition(-near, min(most, near.shape[1] - 1), 1)[:, :most]
         best, where = np.take_along_axis(near, kept, 1), np.take_along_axis(places, kept, 1)
-        start += len(block)
     order = np.argsort(-best, 1)
     return np.take_along_axis(where, order, 1)
 
@@ -118,7 +116,7 @@ def _size(folder: Path) -> int:
 
 
 def found(
-    folder: Path, asked: NDArray[np.float32], true: NDArray[np.int64], probes: int, refine: int
+    folder: Path, asked: NDArray[np.float32], true: NDArray[np.uint64], probes: int, refine: int
 ) -> dict[str, float]:
     """Ask the index in FOLDER each question; return recall and milliseconds."""
     table = connect(str(folder)).open_table("vectors")
@@ -134,10 +132,8 @@ def found(
             query = query.bypass_vector_index()
         got = query.with_row_id(True).select(["_distance"]).to_arrow()
         took.append((time.perf_counter() - started) * 1000)
-        places = got["_rowid"].to_numpy().astype(np.int64)
-        places = (places >> 32) * 1_048_576 + (places & 0xFFFFFFFF)
         for wanted in WANTED:
-            share[wanted].append(len(set(places[:wanted]) & set(true[number, :wanted].tolist())) / wanted)
+            share[wanted].append(_share(got["_rowid"].to_numpy(), true[number], wanted))
     return {
         **{f"recall@{wanted}": float(np.mean(share[wanted])) for wanted in WANTED},
         "p50": median(took),
@@ -151,7 +147,7 @@ def table(
     """Print what each of KINDS costs and finds."""
     here = copied(store, work, rows)
     asked = encoded(store, questions(store, count))
-    true = truth(work, asked)
+    true = truth(connect(str(work)).open_table("vectors").search(), asked)
     index = vector_index(here)
     partitions = parts or (index.partitions if index else round(here**0.5))
     print(f"{here:,} vectors, {len(asked)} questions, {partitions} partitions", flush=True)
@@ -169,6 +165,26 @@ def table(
             for refine in (0, 1, 2):
                 got = found(work, asked, true, looked, refine)
                 print(f"{'':12} probes {looked:4} refine {refine}  {_line(got)}", flush=True)
+
+
+def _share(found: NDArray[np.uint64], true: NDArray[np.uint64], wanted: int) -> float:
+    return len(np.intersect1d(found[:wanted], true[:wanted])) / wanted
+
+
+def recall(store: str, count: int) -> None:
+    """Print how much of the true nearest the product finds in STORE, by the index that it has."""
+    asked = encoded(store, questions(store, count))
+    fleet = FleetStore.open(store)
+    true = truth(connect(store).open_table("chunks").search().where(_CHUNKS), asked)
+    took, shares = [], []
+    for vector, nearest in zip(asked, true, strict=True):
+        started = time.perf_counter()
+        found = fleet.nearest(vector, max(WANTED))
+        took.append((time.perf_counter() - started) * 1000)
+        shares.append([_share(found, nearest, wanted) for wanted in WANTED])
+    told = {f"recall@{wanted}": mean for wanted, mean in zip(WANTED, np.mean(shares, 0).tolist(), strict=True)}
+    print(f"{fleet.chunks:,} chunks, {len(asked)} questions, {vector_index(fleet.chunks)}")
+    print(_line(told | {"p50": median(took), "p95": quantiles(took, n=20)[-1]}))
 
 
 def _line(said: dict[str, float]) -> str:
