@@ -38,7 +38,7 @@ def main() -> None:
     ask.add_argument("--questions", type=int, default=100)
 
     design = commands.add_parser("design", help="the figures of the design page")
-    design.add_argument("store", type=Path, help="a folder")
+    design.add_argument("store")
     design.add_argument("--repositories", type=int, default=100_000, help="in the ledger that is simulated")
 
     said = parser.parse_args()

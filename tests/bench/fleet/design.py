@@ -14,9 +14,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Final
+
+import lance
+import pyarrow as pa
 
 from codesearch import bundle
 from codesearch.confidence import foreign_questions
@@ -30,14 +32,18 @@ from codesearch.fleet.store import FleetStore
 from codesearch.fleet.tidy import index_all
 from codesearch.fleet.vectors import vector_index
 from codesearch.paths import base_bundle
+from tests.bench.fleet.vectors import encoded, questions
 
 SIZES: Final = (1, 10, 100, 1_000, 10_000, 100_000)
 CHANGED: Final = 0.1
 """Share of repositories with a new commit on a day: an assumption, and what refreshing costs is in proportion."""
-SPEED: Final = 1_500
-"""Chunks a second and processor; `python -m tests.bench.fleet run` measures it."""
+SPEED: Final = 2_500
+"""Chunks that a processor indexes in a second: 2,300 to 4,500, by the language. `python -m tests.bench.fleet run`."""
+TRAINED: Final = 2.5e-7
+"""Processor seconds a chunk and partition, to build the vector index: 316 s for 1,158,119 chunks, 1,076 partitions."""
+EXACT_SPEED: Final = 5.4e8
+"""Bytes of whole vectors that are compared in a second, where there is no index: 1,158,119 in 1.1 s."""
 TERMS: Final = tuple(f"term{number}" for number in range(8))
-_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +58,78 @@ class Measured:
     """Bytes a chunk, of indexes."""
     terms: float
     """Bytes a chunk, of statistics."""
+    compared: float
+    """Bytes of vectors that a question compares in a second."""
 
 
-def measured(store: Path) -> Measured:
-    """Return what the STORE, a folder, says."""
-    entries, _ = FleetStore.open(str(store)).entries()
-    chunks = [entry.chunks for entry in entries]
-    total = sum(chunks)
-    parts = {
-        name: _size(store / name) / total for name in ("chunks.lance/data", "chunks.lance/_indices", "terms.lance")
-    }
-    return Measured(chunks, *parts.values())
+def measured(store: str) -> Measured:
+    """Return what STORE says, as it is now; files of older versions, which stay a week, do not count."""
+    opened = FleetStore.open(store)
+    entries, _ = opened.entries()
+    chunks, terms = (lance.dataset(f"{store}/{name}.lance") for name in (schema.CHUNKS, schema.TERMS))
+    indexes = sum(index.total_size_bytes for index in chunks.describe_indices())
+    total = sum(entry.chunks for entry in entries)
+    asked = encoded(store, questions(store, 20))
+    took = []
+    for vector in [*asked[:2], *asked]:  # the first ones find nothing in memory
+        started = time.perf_counter()
+        opened.nearest(vector, 200)
+        took.append(time.perf_counter() - started)
+    compared = _compared(total) / median(took[2:])
+    return Measured(
+        [entry.chunks for entry in entries], _size(chunks) / total, indexes / total, _size(terms) / total, compared
+    )
 
 
-def _size(folder: Path) -> int:
-    """Return the bytes of what the latest version uses, as far as files of older ones have been cleaned."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _size(table: lance.LanceDataset) -> int:
+    return sum(file.file_size_bytes or 0 for fragment in table.get_fragments() for file in fragment.metadata.files)
+
+
+def _compared(chunks: int) -> float:
+    """Return the bytes of vectors that a question about so many CHUNKS compares."""
+    index = vector_index(chunks)
+    return chunks * 512 if index is None else chunks / index.partitions * index.probes * 256
 
 
 def sizes(found: Measured) -> None:
     """Print what stores of some sizes take, by repositories drawn from those that were measured."""
     drawn = random.Random(0)
-    print("repositories       chunks     bytes   refreshed a day   processor days   partitions  read a question")
+    print(
+        f"a question compares {found.compared / 1e9:.1f} GB of indexed vectors a second here; {CHANGED:.0%} of the "
+        "repositories change a day"
+    )
+    heads = (
+        "repositories",
+        "chunks",
+        "store",
+        "refreshed a day",
+        "indexing",
+        "vector index",
+        "vectors",
+        "of a question",
+    )
+    print("".join(f"{head:>17}" for head in heads))
     for count in SIZES:
         chunks = sum(drawn.choices(found.chunks, k=count))
-        size = chunks * (found.data + found.indexes + found.terms)
-        traffic = CHANGED * chunks * (found.data + found.terms)
         index = vector_index(chunks)
-        read = chunks * 512 if index is None else chunks / index.partitions * index.probes * 256
-        print(
-            f"{count:12,} {chunks:12,} {_bytes(size):>9} {_bytes(traffic):>17} {chunks / SPEED / _DAY:16.2f} "
-            f"{index.partitions if index else 0:12,} {_bytes(read):>16}"
+        cells = (
+            f"{count:,}",
+            f"{chunks:,}",
+            _bytes(chunks * (found.data + found.indexes + found.terms)),
+            _bytes(CHANGED * chunks * (found.data + found.terms)),
+            _time(chunks / SPEED),
+            _time(chunks * index.partitions * TRAINED) if index else "none",
+            _bytes(chunks * (256 if index else 512)),
+            _time(_compared(chunks) / (found.compared if index else EXACT_SPEED)),
         )
+        print("".join(f"{cell:>17}" for cell in cells))
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _bytes(size: float) -> str:
@@ -134,9 +180,6 @@ def _opened(folder: str, access: Access, what: str) -> None:
 
 def _common(writer: Writer, count: int) -> None:
     """Let each of COUNT repositories have TERMS in all of its chunks."""
-    import lance
-    import pyarrow as pa
-
     for term in TERMS:
         rows = [[_name(number) for number in range(count)], [term] * count, [3_000] * count, [300] * count]
         lance.write_dataset(pa.table(rows, schema=schema.terms()), f"{writer.uri}/{schema.TERMS}.lance", mode="append")
@@ -152,7 +195,7 @@ def _entry(number: int, commit: str = "a" * 40) -> Entry:
     return Entry(_name(number), f"team{number % 997}", visibility, commit, 300, 3_000, 2_000_000, 4)
 
 
-def table(store: Path, repositories: int) -> None:
+def table(store: str, repositories: int) -> None:
     """Print all of it."""
     found = measured(store)
     ordered = sorted(found.chunks)
