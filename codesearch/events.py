@@ -6,6 +6,10 @@ A newer event of the same class replaces an older one on a display, except `Skip
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_SOON: Final = 10.0
+"""Seconds for which nobody plans anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,13 @@ class Progress:
     bytes: int
     encoded: int
     """Chunks that went through the encoder; the others' vectors were reused."""
+    left: float = 0.0
+    """Seconds that the rest of the plan will take, at the speed so far."""
+
+    @property
+    def wait(self) -> str:
+        """`left` as the end of a sentence, `, 3 min left`; nothing where it is not worth saying."""
+        return _wait(self.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,20 @@ class Trained:
     mrr: float | None
     """The same now; None without questions."""
     seconds: float
+
+    @property
+    def wait(self) -> str:
+        """How long it will take at most, as `Progress` says it."""
+        return _wait(self.seconds * (1 - self.progress) / max(self.progress, 1e-6))
+
+
+def _wait(left: float) -> str:
+    if left < _SOON:
+        return ""
+    if left < 2 * 60:
+        return f", {left:.0f} s left"
+    minutes = round(left / 60)
+    return f", {minutes} min left" if minutes < 60 else f", {minutes // 60} h {minutes % 60} min left"
 
 
 Event = Scanning | Planned | Progress | Skipped | Warned | Compacting | Done | Adapting | Trained

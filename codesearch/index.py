@@ -1,11 +1,12 @@
 """Brings the index up to date with the files: compares, prepares, encodes, writes, and reports each step as an event.
 
 There is one way of indexing. A cold build is a refresh of a generation that does not answer yet; a refresh compares the
-files with the manifest, and does those that differ. Rows are written some thousands at a time: vectors of content that
-the index had are taken over, the others encoded; one change to the store; then one transaction of the manifest, which
-makes it true. Whatever happens in between, the manifest names the version of the store that counts, and the files that
-are not in the manifest are done again. So stopping at any point, by closing the iterator or by a kill, loses nothing
-but the batch under way, and a build that was stopped goes on where it was.
+files with the manifest, and does those that differ. Rows are written some thousands at a time, or as many files as a
+slow model encodes in a few seconds: vectors of content that the index had are taken over, the others encoded; one
+change to the store; then one transaction of the manifest, which makes it true. Whatever happens in between, the
+manifest names the version of the store that counts, and the files that are not in the manifest are done again. So
+stopping at any point, by closing the iterator or by a kill, loses nothing but the batch under way, and a build that was
+stopped goes on where it was.
 
 A file's dates are believed: the one that it says itself, and the one that the system keeps, which also changes when a
 copy brings its date with it. Unless it was changed so shortly before it was looked at that it may have changed again in
@@ -49,7 +50,10 @@ PATIENCE: Final = 5.0
 """Seconds to wait for another process that is writing the index before saying so."""
 
 _COMMIT: Final = 4096
-"""Chunks written at a time: a second or two of work that a kill may cost, and few pieces in the store."""
+"""Chunks written at a time at most: of the model that ships a second or two of work, and few pieces in the store."""
+_AT_RISK: Final = 5.0
+"""Seconds of encoding that a kill may cost, but for files that take longer by themselves. A transformer may take that
+long for a dozen chunks: then they are written, and what is done and how long it will take is said."""
 _ENCODE: Final = 1024
 """Chunks encoded at a time, which bounds memory."""
 _RACY_NS: Final = 2_000_000_000
@@ -289,12 +293,14 @@ def _update(
         if older:
             writer.reuse_from(older)
         writer.remove(plan.removed)
-        bags = bundle.description.normalise == "bag"
-        for batch in stack.enter_context(closing(prepare_all(plan.tasks, settings, bags, workers))):
+        writer.size = plan.size
+        said = bundle.description
+        work = prepare_all(plan.tasks, settings, said.normalise == "bag", workers, singly=not said.static)
+        for batch in stack.enter_context(closing(work)):
             for skip in writer.add(batch):
                 yield Skipped(skip.path, skip.reason)
             yield from (Warned(_plain(file.entry.path)) for file in batch.files if file.given_up)
-            if writer.pending >= _COMMIT:
+            if writer.due:
                 writer.commit()
                 yield writer.progress
         if writer.dirty:
@@ -442,7 +448,7 @@ def named(entry: FileEntry | Skip) -> FileEntry | Skip:
 
 
 class _Writer:
-    """Collects prepared files and writes them to one generation, some thousand chunks at a time."""
+    """Collects prepared files and writes them to one generation, as many at a time as are encoded in some seconds."""
 
     def __init__(
         self,
@@ -458,6 +464,8 @@ class _Writer:
         self.indexed = 0
         self.pending = 0
         """Chunks collected and not yet written."""
+        self.size = 0
+        """Bytes of all files that will be collected."""
         self._generation = generation
         self._manifest = manifest
         self._bundle = bundle
@@ -471,6 +479,13 @@ class _Writer:
         self._older: Store | None = None
         self._fresh = manifest.store_version == 0
         self._repaired = False
+        self._began = time.monotonic()
+        self._worth = _COMMIT if bundle.description.static else 1  # of a transformer's speed nothing is known yet
+
+    @property
+    def due(self) -> bool:
+        """Whether what was collected is to be written before more is."""
+        return self.pending >= self._worth
 
     @property
     def dirty(self) -> bool:
@@ -511,7 +526,11 @@ class _Writer:
         if store is not None:
             documents = [text for file in changed for text in file.documents]
             headings = [text for file in changed for text in file.headings]
+            began = time.monotonic()
             vectors, encoded = self._vectors(rows, documents, headings, had)
+            if encoded:
+                speed = encoded / max(time.monotonic() - began, 1e-6)
+                self._worth = min(_COMMIT, max(1, round(_AT_RISK * speed)))
             store.remove(had.keys())
             store.append(rows, vectors)
             if not self._building:  # until then nobody can say how sure an answer is
@@ -524,11 +543,14 @@ class _Writer:
             facts=facts,
         )
         done = self.progress
+        size = done.bytes + sum(file.entry.size for file in self._files)
+        spent = time.monotonic() - self._began
         self.progress = Progress(
             done.files + len(changed),
             done.chunks + len(rows),
-            done.bytes + sum(file.entry.size for file in self._files),
+            size,
             done.encoded + encoded,
+            left=spent * max(0, self.size - size) / max(size, 1),
         )
         self.indexed += sum(1 for file in changed if not file.skip)
         self._files, self._removed, self._counts, self.pending = [], [], Counts(), 0

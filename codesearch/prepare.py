@@ -138,13 +138,14 @@ def _prepare(task: Task, settings: Settings, bags: bool, counts: Counts, time_li
 
 
 def prepare_all(
-    tasks: Sequence[Task], settings: Settings, bags: bool, workers: int | None = None
+    tasks: Sequence[Task], settings: Settings, bags: bool, workers: int | None = None, *, singly: bool = False
 ) -> Generator[Batch, None, None]:
     """Yield the batches of TASKS in order, see `prepare`; closing the iterator stops the work.
 
-    WORKERS is the number of processes: by default as many as repay themselves, 0 for none.
+    WORKERS is the number of processes: by default as many as repay themselves, 0 for none. SINGLY makes each file a
+    batch, for a model that takes seconds for one.
     """
-    batches = _batches(tasks)
+    batches = _batches(tasks, 1 if singly else _BATCH_FILES)
     if workers is None:
         large = len(tasks) >= _POOL_FILES or sum(task.entry.size for task in tasks) >= _POOL_BYTES
         workers = min(_cores(), _MOST_WORKERS) if large else 0
@@ -205,13 +206,13 @@ def _one_by_one(lost: Iterable[list[Task]], settings: Settings, bags: bool) -> I
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+def _batches(tasks: Iterable[Task], most: int) -> Iterator[list[Task]]:
     batch: list[Task] = []
     size = 0
     for task in tasks:
         batch.append(task)
         size += task.entry.size
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_FILES:
+        if size >= _BATCH_BYTES or len(batch) >= most:
             yield batch
             batch, size = [], 0
     if batch:

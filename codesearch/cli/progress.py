@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from codesearch import events
 from codesearch.cli.surroundings import here
@@ -72,12 +72,7 @@ class Watch:
 
     @contextmanager
     def _bar(self) -> Iterator[Callable[[events.Event], None]]:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(),
-        )
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}")
         # It redirects the streams of the whole process, otherwise; in a server those are others' too.
         bar = Progress(*columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
         task = bar.add_task("indexing", total=None, said="")
@@ -157,7 +152,8 @@ class _Speed:
 
     def said(self, done: events.Progress) -> str:
         speed = done.chunks / max(time.monotonic() - self._started, 1e-6)
-        return f"{done.files:,} files, {done.chunks:,} chunks, {speed:,.0f} chunks/s"
+        digits = 0 if speed >= 10 else 1
+        return f"{done.files:,} files, {done.chunks:,} chunks, {speed:,.{digits}f} chunks/s{done.wait}"
 
 
 def _trained(now: events.Trained) -> str:
@@ -169,7 +165,7 @@ def _trained(now: events.Trained) -> str:
         said.append(f"{now.gain:.2f} less for other documents")
     if now.mrr is not None:
         said.append(f"held-out MRR {now.before:.3f} → {now.mrr:.3f}")
-    return ", ".join(said)
+    return ", ".join(said) + now.wait
 
 
 def summary(done: events.Done) -> str:

@@ -36,9 +36,9 @@ class Reporter:
                 if files or removed:
                     self._bytes = size
                     self._say("indexing", f"{files:,} files", percentage=0)
-            case Progress(files=files, chunks=chunks, bytes=size):
+            case Progress(files=files, chunks=chunks, bytes=size, wait=wait):
                 share = min(100, round(100 * size / self._bytes)) if self._bytes else None
-                self._say("indexing", f"{files:,} files, {chunks:,} chunks", percentage=share)
+                self._say("indexing", f"{files:,} files, {chunks:,} chunks{wait}", percentage=share)
             case Compacting() if self._begun:
                 self._say("compacting", "compacting")
             case Warned(message=message):

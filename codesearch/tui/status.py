@@ -118,9 +118,9 @@ def _indexing(event: events.Event, size: int) -> str:
             return f"looking at {files:,} files"
         case events.Planned(files=files, removed=removed) if files or removed:
             return f"indexing {files:,} files"
-        case events.Progress(files=files, chunks=chunks, bytes=done):
+        case events.Progress(files=files, chunks=chunks, bytes=done, wait=wait):
             share = f"{done / size:.0%}, " if size else ""
-            return f"indexing: {share}{files:,} files, {chunks:,} chunks"
+            return f"indexing: {share}{files:,} files, {chunks:,} chunks{wait}"
         case events.Compacting():
             return "compacting"
         case events.Warned(message=message):
