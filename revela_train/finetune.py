@@ -180,11 +180,15 @@ class Finetuning:
         return info_nce(queries, passages, self.config.pair_temperature, same.to(queries.device))
 
     def _similarities(self, group: TextGroup) -> Tensor:
-        longest = self.config.longest
+        longest, half = self.config.longest, self.config.revela.first_half
+        if group.queries is None and not half:
+            return similarities(*self.retriever.both(group.documents, longest=longest))
         passages = self.retriever.vectors(group.documents, "passage", longest=longest)
-        asked = group.documents if group.queries is None else group.queries
-        half = self.config.revela.first_half and group.queries is None
-        return similarities(self.retriever.vectors(asked, "query", longest=longest, half=half), passages)
+        if group.queries is None:
+            queries = self.retriever.vectors(group.documents, "query", longest=longest, half=True)
+        else:
+            queries = self.retriever.vectors(group.queries, "query", longest=longest)
+        return similarities(queries, passages)
 
     def _revela(self, group: TextGroup) -> Tensor:
         """Return the loss of the LM on GROUP: the published one, or ours where documents are asked for."""

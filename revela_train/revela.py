@@ -71,10 +71,9 @@ def losses(
     right-padded, without prefix or end token. One `total.backward()` reaches LM and retriever.
     """
     weights = document_weights(scores, config.temperature_at(progress))
-    reading, documents = read(lm, ids, mask)
-    alone = next_token_loss(reading.logits, ids, mask)
+    reading, documents = read(lm, ids, mask, logits=False)
+    with torch.set_grad_enabled(config.dual and torch.is_grad_enabled()):  # else its logits would be kept for nothing
+        alone = next_token_loss(lm.get_output_embeddings()(reading.states), ids, mask)
     reading = attend(lm, documents, weights, v_norm=config.v_norm)
     in_batch = next_token_loss(reading.logits, ids, mask)
-    if config.dual:
-        return Losses(in_batch + alone, in_batch, alone)
-    return Losses(in_batch, in_batch, alone.detach())
+    return Losses(in_batch + alone if config.dual else in_batch, in_batch, alone)

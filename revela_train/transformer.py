@@ -138,6 +138,17 @@ class TransformerRetriever(nn.Module):
         vectors: Tensor = self(*self.tokenise(texts, role, longest=longest, half=half))
         return vectors
 
+    def both(self, texts: Sequence[str], *, longest: int | None = None) -> tuple[Tensor, Tensor]:
+        """Return TEXTS as queries and as passages, unit vectors (B, D) each, to learn from; see `tokenise`.
+
+        In one run: a GPU waits for each layer to be called, hardly for what it computes.
+        """
+        tokens = [self.tokenise(texts, role, longest=longest) for role in ("query", "passage")]
+        length = max(ids.shape[1] for ids, _ in tokens)
+        ids, mask = (torch.cat([F.pad(one, (0, length - one.shape[1])) for one in two]) for two in zip(*tokens, strict=True))
+        queries, passages = self(ids, mask).chunk(2)
+        return queries, passages
+
     @torch.no_grad()
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         """Return unit vectors, (len(texts), dimensions), on the processor: nothing is learnt, dropout is off."""
