@@ -49,6 +49,9 @@ _COMPARED: Final = 16
 _GIGA: Final = 1e9
 _SAID: Final = 10
 """Steps between two lines about how it goes."""
+_WHOLE: Final = 1.25
+_HALF: Final = 1.5
+"""Of what goes into linear layers and comes out of them, how much is kept for the gradient: in float32, in bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ def prepare(backbone: str, lm: str | None, config: FinetuneConfig, device: torch
     source, reader = hub.find(backbone), hub.find(lm) if lm else None
     if reader is None and config.objective is Objective.REVELA:
         raise UsageError("the paper's method wants a causal LM of the hub or a folder: --lm NAME")
-    needed = needed_memory(config, source, reader)
-    free = hub.free_memory(device or usual_device())
+    where = device or usual_device()
+    needed, free = needed_memory(config, source, reader, where), hub.free_memory(where)
     if free is not None and needed > free:
         raise UsageError(
             f"training {backbone} takes about {needed / _GIGA:.1f} GB of memory, and {free / _GIGA:.1f} GB are free. "
@@ -79,33 +82,53 @@ def prepare(backbone: str, lm: str | None, config: FinetuneConfig, device: torch
     return Backbone(source, reader, config)
 
 
-def needed_memory(config: FinetuneConfig, retriever: Source, reader: Source | None) -> int:
-    """Return about how many bytes training takes at least.
+def needed_memory(config: FinetuneConfig, retriever: Source, reader: Source | None, device: torch.device) -> int:
+    """Return about how many bytes training takes on DEVICE where most is held: between the loss and its gradient.
 
-    Weights; for those that are learnt the gradient and Adam's two moments in float32; what a group or a batch of pairs
-    leaves for the gradient in every layer (Korthikanti et al. 2022, section 4.1: 17 numbers a token and dimension, and
-    2.5 for each head and pair of tokens); and the LM's logits. All of training, exporting and proving all-MiniLM-L6-v2
-    by the preset for a repository took 6.5 GB, which is more than twice that.
+    Weights; of what is learnt the gradient and Adam's two moments, too, and a copy to multiply with; what a group or a
+    batch of pairs leaves for the gradient; the LM's logits. How far that is from what was measured on a GPU,
+    `tests/train/test_backbone.py` says. Exporting and proving come on top: with them and all else all-MiniLM-L6-v2 took
+    6.5 GB by the preset for a repository.
     """
     width = 2 if config.bf16 else 4
-    total = 0
-    for source, is_lm in ((retriever, False), (reader, True)):
-        if source is None:
-            continue
-        said = source.config.get_text_config()
-        parameters = hub.parameters(source, lm=is_lm)
-        learnt = 14 * config.lora * said.hidden_size * said.num_hidden_layers if config.lora else parameters
-        total += (width if config.lora else 4) * parameters + 12 * learnt
-        texts = config.documents if is_lm else 2 * max(config.documents, config.pairs)
-        tokens = texts * (2 * config.lm_longest if is_lm else config.longest)
-        length = config.lm_longest if is_lm else config.longest
-        kept = 17 * said.hidden_size + 2.5 * said.num_attention_heads * length
-        if config.recompute and not is_lm:
-            kept = 2 * said.hidden_size
-        total += int(tokens * said.num_hidden_layers * kept * width)
-        if is_lm:
-            total += tokens * said.vocab_size * (4 + width)
-    return total
+    total, group = 0.0, 0.0
+    size = hub.size(retriever)
+    its_token = _kept(config, retriever, size, config.longest, device)
+    sizes = [size]
+    if reader is not None:
+        sizes.append(of_reader := hub.size(reader, lm=True))
+        said = reader.config.get_text_config()
+        token = 2 * _kept(replace(config, recompute=False), reader, of_reader, config.lm_longest, device)
+        token += config.documents * said.hidden_size * said.num_hidden_layers * width  # what the others say to it
+        token += 12 * said.vocab_size  # logits, those with a target, in float32 their logarithms
+        group += config.documents * config.lm_longest * token
+    for size in sizes:
+        learnt = config.lora * size.ends if config.lora else size.parameters
+        total += (width * size.parameters if config.lora else 0) + (18 if config.bf16 else 16) * learnt
+    group += 2 * config.documents * config.longest * its_token
+    batch = 2 * config.pairs * config.longest * its_token
+    return int(total + max(group, batch))
+
+
+def _kept(config: FinetuneConfig, source: Source, size: hub.Size, longest: int, device: torch.device) -> float:
+    """Return the bytes that a token of SOURCE's model leaves for the gradient, in texts of LONGEST tokens.
+
+    What goes into a layer and what comes out of it is kept, mostly (Korthikanti et al. 2022, section 4.1, adds it up
+    for one kind of layer). By `saved_tensors_hooks`, Llama, ModernBERT and BERT keep 1.2, 1.3 and .9 of these numbers
+    in float32; in bfloat16 with adapters, which keep inputs of their own, Qwen2, Llama, ModernBERT and BERT keep 1.5,
+    1.4, 1.4 and 1.1. Where attention drops out without a fused kernel, a head keeps 2.5 numbers a pair of tokens, too.
+    """
+    said = source.config.get_text_config()
+    width, share = (2, _HALF) if config.bf16 else (4, _WHOLE)
+    if config.recompute:
+        return float(2 * said.hidden_size * said.num_hidden_layers * width)
+    kept = share * size.ends * width
+    if config.lora and config.lora_dropout:
+        kept += size.ends / 2  # a byte for each input that may fall out
+    drops = getattr(said, "attention_probs_dropout_prob", 0) or getattr(said, "attention_dropout", 0)
+    if drops and device.type == "cpu":
+        kept += 2.5 * said.num_attention_heads * longest * said.num_hidden_layers * width
+    return float(kept)
 
 
 def opened(wanted: Backbone, device: torch.device) -> tuple[TransformerRetriever, OpenLM | None]:

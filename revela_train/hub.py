@@ -153,12 +153,26 @@ def tokenizer(source: Source) -> Tokenizer:
     return made
 
 
-def parameters(source: Source, *, lm: bool = False) -> int:
-    """Return how many numbers SOURCE's model is made of; nothing is loaded."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a model is."""
+
+    parameters: int
+    """Numbers that it is made of."""
+    ends: int
+    """What goes into its linear layers and what comes out, the head's apart, of one token."""
+
+
+def size(source: Source, *, lm: bool = False) -> Size:
+    """Return how large SOURCE's model is; nothing is loaded."""
     kind = AutoModelForCausalLM if lm else AutoModel
     with torch.device("meta"):
-        model: nn.Module = kind.from_config(source.config, trust_remote_code=False)
-    return sum(one.numel() for one in model.parameters())
+        model: PreTrainedModel = kind.from_config(source.config, trust_remote_code=False)
+    head = model.get_output_embeddings() if lm else None
+    linear = [part for part in model.modules() if isinstance(part, nn.Linear) and part is not head]
+    return Size(
+        sum(one.numel() for one in model.parameters()), sum(part.in_features + part.out_features for part in linear)
+    )
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -145,7 +145,9 @@ class TransformerRetriever(nn.Module):
         """
         tokens = [self.tokenise(texts, role, longest=longest) for role in ("query", "passage")]
         length = max(ids.shape[1] for ids, _ in tokens)
-        ids, mask = (torch.cat([F.pad(one, (0, length - one.shape[1])) for one in two]) for two in zip(*tokens, strict=True))
+        ids, mask = (
+            torch.cat([F.pad(one, (0, length - one.shape[1])) for one in two]) for two in zip(*tokens, strict=True)
+        )
         queries, passages = self(ids, mask).chunk(2)
         return queries, passages
 
