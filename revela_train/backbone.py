@@ -273,6 +273,8 @@ def finetune(
                 say("  ".join(said))
         if not us.first:
             return
+        if us.device.type == "cuda":
+            say(f"{torch.cuda.max_memory_allocated(us.device) / _GIGA:.1f} GB of the GPU at most")
         provenance: dict[str, Any] = {
             "backbone": wanted.source.name,
             "lm": wanted.lm.name if wanted.lm else "embedded",

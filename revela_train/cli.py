@@ -15,7 +15,7 @@ from rich.text import Text
 
 from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError
-from revela_train.config import PRESETS, AdaptConfig, FinetuneConfig, Objective, Preset, RevelaConfig
+from revela_train.config import COSTS, PRESETS, AdaptConfig, FinetuneConfig, Objective, Preset, RevelaConfig
 from revela_train.precision import Precision
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Train retrievers for codesearch.")
@@ -134,7 +134,7 @@ def organisation(
 
 @app.command()
 def presets() -> None:
-    """Show the named recipes of `finetune` and of `codesearch train --preset`."""
+    """Show the named recipes of `finetune` and of `codesearch train --preset`, and what they were measured to take."""
     table = Table("", *Preset)
     for one in fields(FinetuneConfig):
         values = [getattr(PRESETS[preset], one.name) for preset in Preset]
@@ -143,7 +143,17 @@ def presets() -> None:
                 table.add_row(inner.name, *(str(getattr(value, inner.name)) for value in values))
         else:
             table.add_row(one.name, *map(str, values))
-    Console().print(table)
+    caption = "Measured: on the card with random weights in these shapes, on two busy cores with the real ones."
+    costs = Table("preset", "retriever", "LM", "on", "memory", "a step", "all steps", "LM tokens/s", caption=caption)
+    for cost in COSTS:
+        units = [(3600, "h"), (60, "min"), (1, "s")]
+        unit, name = next(one for one in units if cost.seconds >= 2 * one[0])
+        tokens = f"{cost.tokens:,}" if cost.tokens else ""
+        figures = f"{cost.gigabytes} GB", f"{cost.step:.3g} s", f"{cost.seconds / unit:.0f} {name}", tokens
+        costs.add_row(cost.preset, cost.retriever, cost.lm, cost.where, *figures)
+    console = Console()
+    console.print(table)
+    console.print(costs)
 
 
 @app.command()

@@ -239,3 +239,34 @@ PRESETS: Final[Mapping[Preset, FinetuneConfig]] = {
     Preset.PAPER_CODE: FinetuneConfig(),
     Preset.PAPER_WIKIPEDIA: FinetuneConfig(steps=10_000, revela=WIKIPEDIA),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What training takes, as it was measured: LOG, 2026-11-26."""
+
+    preset: Preset
+    retriever: str
+    lm: str
+    where: str
+    gigabytes: float
+    """Of the card, or of all the process; at most."""
+    step: float
+    """Seconds; of the paper's recipes those of one group times 32, on one card."""
+    tokens: int | None
+    """That the LM reads in a second, each pass counted once; None where it was not counted."""
+
+    @property
+    def seconds(self) -> float:
+        """All steps of the preset."""
+        return PRESETS[self.preset].steps * self.step
+
+
+_CARD: Final = "one H200"
+COSTS: Final = (
+    Cost(Preset.REPOSITORY, "all-MiniLM-L6-v2", "embedded", "two cores", 6.5, 16.0, None),
+    Cost(Preset.REPOSITORY, "all-MiniLM-L6-v2", "embedded", _CARD, 1.9, 0.154, 7_872),
+    Cost(Preset.REPOSITORY, "ModernBERT-base", "embedded", _CARD, 12.3, 0.413, 2_848),
+    Cost(Preset.PAPER_CODE, "Qwen2.5-0.5B", "Llama-3.2-1B", _CARD, 38.9, 17.3, 1_906),
+    Cost(Preset.PAPER_CODE, "Llama-3.2-1B", "Llama-3.2-1B", _CARD, 43.4, 16.7, 2_099),
+)
