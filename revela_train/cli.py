@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -143,8 +144,9 @@ def presets() -> None:
                 table.add_row(inner.name, *(str(getattr(value, inner.name)) for value in values))
         else:
             table.add_row(one.name, *map(str, values))
-    caption = "Measured: on the card with random weights in these shapes, on two busy cores with the real ones."
-    costs = Table("preset", "retriever", "LM", "on", "memory", "a step", "all steps", "LM tokens/s", caption=caption)
+    caption = "LM tokens. Measured: on the card with random weights in these shapes, on two busy cores with the real ones."
+    named = [Column(name, overflow="fold") for name in ("preset", "retriever", "LM", "on")]  # a name cut short is none
+    costs = Table(*named, "memory", "a step", "all", "tokens/s", caption=caption, box=box.SIMPLE, padding=(0, 1, 0, 0))
     for cost in COSTS:
         units = [(3600, "h"), (60, "min"), (1, "s")]
         unit, name = next(one for one in units if cost.seconds >= 2 * one[0])
