@@ -20,7 +20,7 @@ import pyarrow as pa
 from lance import LanceDataset, LanceOperation
 from lance.fragment import FragmentMetadata, write_fragments
 
-from codesearch.errors import IndexBusyError, IndexFormatError, UsageError
+from codesearch.errors import IndexBusyError, UsageError
 from codesearch.fleet import schema
 from codesearch.fleet.schema import CHUNKS, CURSOR, ENTRY, MODEL, TERMS, Entry, Identity
 
@@ -132,7 +132,7 @@ def _there(uri: str) -> LanceDataset | None:
         return lance.dataset(uri)
     except ValueError as error:
         if _ABSENT not in str(error).lower():
-            raise IndexFormatError(f"{uri} can not be read: {error}") from error
+            raise
         return None
 
 

@@ -10,6 +10,8 @@ from typing import Final
 from codesearch.errors import CodesearchError, StorageError
 
 _USER: Final = re.compile(r"(\w+://)[^/@\s]+@")
+_NOISE: Final = re.compile(r"^lance error: |^Invalid input, |LanceError\(\w+\): |, \S+\.rs:\d+:\d+")
+"""What Lance says to its own developers."""
 
 
 def safe(said: str) -> str:
@@ -19,7 +21,7 @@ def safe(said: str) -> str:
 
 def short(said: str) -> str:
     """Return the first line of what was SAID, in the same way."""
-    return safe(said.strip().partition("\n")[0])[:500]
+    return safe(_NOISE.sub("", said.strip().partition("\n")[0])).rstrip(". ")[:300]
 
 
 @contextmanager

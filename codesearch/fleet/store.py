@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Where = Any
     """An expression of lancedb's, or None for all rows."""
 
+_ABSENT: Final = "not found"
+"""What lancedb says of a table that is not there; what it can not reach is the same class of error."""
 _FEW: Final = 1000
 """Repositories up to which it pays to name them in a query, rather than to look at what it gives."""
 
@@ -70,6 +72,8 @@ class FleetStore:
             database = _connected(uri)
             chunks, terms = database.open_table(CHUNKS), database.open_table(TERMS)
         except ValueError as error:
+            if _ABSENT not in str(error):
+                raise
             raise IndexFormatError(f"there is no store at {uri}. Make it with `codesearch fleet index`.") from error
         identity = Identity.of(chunks.schema, uri)
         chunks.checkout(chunks.version)  # what comes later is another version

@@ -172,10 +172,16 @@ def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(run: Command,
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_cluster_that_is_not_there_and_a_place_that_is_none(run: Command, shop: Path) -> None:
+def test_a_place_that_is_none_or_can_not_be_reached(run: Command, cluster: dict[str, str], shop: Path) -> None:
     nowhere = run("fleet", "index", shop, "--store", "ftp://host/x")
     assert nowhere.returncode == 2 and "no place for a store" in nowhere.stderr
     absent = run("ask", "anything", "--store", "s3://fleet/absent")
     assert absent.returncode == 2 and "there is no store at" in absent.stderr
+    unreachable = {**cluster, "AWS_ENDPOINT": "http://127.0.0.1:1"}
+    for command in (["ask", "anything"], ["fleet", "index", str(shop)]):
+        argv = [sys.executable, "-P", "-m", "codesearch.cli", *command, "--store", "s3://fleet/run"]
+        done = subprocess.run(argv, capture_output=True, text=True, env=unreachable, cwd="/", timeout=120)
+        assert done.returncode == 2 and "can not be read or written" in done.stderr, done.stderr
+        assert not [secret for secret in SECRET if secret in done.stdout + done.stderr]
     mixed = run("ask", "anything", "--store", "s3://fleet/absent", "-C", "3")
     assert mixed.returncode == 2 and "-C is for a folder" in mixed.stderr
