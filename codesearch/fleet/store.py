@@ -96,7 +96,8 @@ class FleetStore:
         lengths = rows["foreign"].combine_chunks().value_lengths().fill_null(0).to_numpy()
         longest = int(lengths.max(initial=0))
         foreign = np.zeros((len(entries), longest), np.float32)
-        foreign[lengths == longest] = rows["foreign"].combine_chunks().flatten().to_numpy().reshape(-1, longest or 1)
+        if longest:  # a repository without a chunk has none
+            foreign[lengths == longest] = rows["foreign"].combine_chunks().flatten().to_numpy().reshape(-1, longest)
         return entries, foreign
 
     # Candidates: numbers of rows, best first where there is a best.

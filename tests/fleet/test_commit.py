@@ -157,6 +157,19 @@ def test_statistics_that_a_dead_driver_left_do_not_count(
     assert terms(writer) == counted(writer) != before
 
 
+def test_a_repository_without_anything_to_index_is_in_and_answers_nothing(writer: Writer, tmp_path: Path) -> None:
+    commit(tmp_path / "bare", {"photo.bin": "\0" * 100})
+    source = Source(str(tmp_path / "bare"), "bare")
+    made = built(source, writer.uri)
+    assert (made.entry.chunks, made.chunks, made.terms) == (0, (), ())
+    writer.commit([made])
+    index_all(writer)
+    fleet = Fleet(writer.uri, Access())
+    assert [entry.repository for entry in fleet.entries] == ["bare"]
+    assert fleet.ask("anything at all", min_score=0).hits == ()
+    assert build(source, writer.entries()["bare"], writer.uri, str(base_bundle()), timeout=60, careful=False) is None
+
+
 def test_a_repository_can_be_taken_out(writer: Writer, shop: Path, billing: Path) -> None:
     writer.commit([built(Source(str(folder), folder.name), writer.uri) for folder in (shop, billing)])
     writer.remove(["shop"])
