@@ -27,7 +27,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and warn of 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from codesearch.errors import StorageError
+from codesearch.errors import StorageError, UsageError
 from codesearch.fleet.events import Event, Failed, Finished, Indexed, Noted, Tidying, Unchanged
 from codesearch.fleet.failures import short, storing
 
@@ -74,6 +74,18 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
+def _check_room(settings: FleetSettings) -> None:
+    """Raise UsageError where this machine could never run a task, which Ray would wait for; a cluster may grow."""
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    has = ray.cluster_resources()
+    if has.get("CPU", 0) < settings.cpus or has.get("memory", 0) < settings.memory:
+        raise UsageError(
+            f"this machine has {has.get('CPU', 0):g} processors and {has.get('memory', 0) / 1e9:.1f} GB for Ray, and a "
+            f"repository is to be given {settings.cpus:g} and {settings.memory / 1e9:g}. Give --cpus and --memory less."
+        )
+
+
 @ray.remote  # type: ignore[untyped-decorator]
 def _built(source: Source, known: Entry | None, uri: str, timeout: float, careful: bool) -> Built | Unbuilt | None:
     from codesearch.fleet.build import build
@@ -86,7 +98,8 @@ def index(sources: Sequence[Source], uri: str, bundle: Bundle, settings: FleetSe
     """Bring the store at URI up to date with SOURCES, and report each as it is in, unchanged or given up.
 
     Raises:
-        UsageError, IndexFormatError: the store is of another model, or none.
+        UsageError: the store is of another model, or this machine has less than SETTINGS want for a task.
+        IndexFormatError: what is at URI is no store.
         StorageError: it can not be written, or there is no cluster.
     """
     started = time.monotonic()
@@ -95,6 +108,7 @@ def index(sources: Sequence[Source], uri: str, bundle: Bundle, settings: FleetSe
         from codesearch.fleet.commit import Writer
         from codesearch.fleet.tidy import tidy, untidy
 
+        _check_room(settings)
         writer = Writer.open(uri, bundle)
         run = _Run(writer, settings, writer.entries())
         yield from run.over(sources)

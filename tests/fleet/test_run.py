@@ -172,6 +172,16 @@ def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(run: Command,
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_machine_that_is_too_small_is_not_waited_for(cluster: dict[str, str], shop: Path, tmp_path: Path) -> None:
+    alone = {name: value for name, value in cluster.items() if name != "RAY_ADDRESS"}
+    argv = [sys.executable, "-P", "-m", "codesearch.cli", "fleet", "index", str(shop), "--store", "store"]
+    done = subprocess.run(
+        [*argv, "--cpus", "1e6"], capture_output=True, text=True, env=alone, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 2 and "Give --cpus and --memory less" in done.stderr
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_place_that_is_none_or_can_not_be_reached(run: Command, cluster: dict[str, str], shop: Path) -> None:
     nowhere = run("fleet", "index", shop, "--store", "ftp://host/x")
     assert nowhere.returncode == 2 and "no place for a store" in nowhere.stderr
