@@ -144,7 +144,7 @@ def presets() -> None:
                 table.add_row(inner.name, *(str(getattr(value, inner.name)) for value in values))
         else:
             table.add_row(one.name, *map(str, values))
-    caption = "LM tokens. Measured: on the card with random weights in these shapes, on two busy cores with the real ones."
+    caption = "LM tokens. Measured, on the card with random weights of these shapes, on two busy cores with real ones."
     named = [Column(name, overflow="fold") for name in ("preset", "retriever", "LM", "on")]  # a name cut short is none
     costs = Table(*named, "memory", "a step", "all", "tokens/s", caption=caption, box=box.SIMPLE, padding=(0, 1, 0, 0))
     for cost in COSTS:
