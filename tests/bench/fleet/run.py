@@ -97,6 +97,19 @@ def alone(sources: list[tuple[str, Path]]) -> tuple[dict[str, bytes], int, float
     return found, chunks, took
 
 
+def _followed(command: list[str], environment: dict[str, str]) -> tuple[list[dict[str, Any]], float, int]:
+    """Run COMMAND; return its events, the seconds until all was committed, and its exit code."""
+    events: list[dict[str, Any]] = []
+    started = time.monotonic()
+    until = None
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout or ():
+            events.append(json.loads(line))
+            if events[-1]["event"] in ("tidying", "finished"):
+                until = until or time.monotonic() - started
+    return events, until or 0.0, run.returncode
+
+
 def table(folder: Path, count: int, cpus: int) -> None:
     """Print how a run and one process compare, in time and in what is indexed."""
     sources = repositories(folder, count)
@@ -107,13 +120,13 @@ def table(folder: Path, count: int, cpus: int) -> None:
         environment = {**os.environ, **said}
         seconds = {}
         for which in ("a run", "the same again"):
-            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-            events = [json.loads(line) for line in done.stdout.splitlines()]
+            events, seconds[which], code = _followed(command, environment)
             last = events[-1]
-            seconds[which] = last["seconds"]
+            tidying = last["seconds"] - seconds[which]
             print(
                 f"{which}: {last['indexed']} repositories, {last['chunks']:,} chunks indexed, {last['unchanged']} "
-                f"unchanged, {last['failed']} failed, {last['seconds']:.0f} s, exit code {done.returncode}",
+                f"unchanged, {last['failed']} failed, {seconds[which]:.0f} s and {tidying:.0f} s of "
+                f"tidying, exit code {code}",
                 flush=True,
             )
             for event in events:
