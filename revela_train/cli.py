@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -144,9 +143,9 @@ def presets() -> None:
                 table.add_row(inner.name, *(str(getattr(value, inner.name)) for value in values))
         else:
             table.add_row(one.name, *map(str, values))
-    caption = "LM tokens. Measured, on the card with random weights of these shapes, on two busy cores with real ones."
+    caption = "LM tokens. Measured on the card with random weights in these shapes, on two busy cores with real ones."
     named = [Column(name, overflow="fold") for name in ("preset", "retriever", "LM", "on")]  # a name cut short is none
-    costs = Table(*named, "memory", "a step", "all", "tokens/s", caption=caption, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    costs = Table(*named, "memory", "a step", "all", "tokens/s", caption=caption, box=None, padding=(0, 1, 0, 0))
     for cost in COSTS:
         units = [(3600, "h"), (60, "min"), (1, "s")]
         unit, name = next(one for one in units if cost.seconds >= 2 * one[0])

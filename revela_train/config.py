@@ -264,9 +264,9 @@ class Cost:
 
 _CARD: Final = "one H200"
 COSTS: Final = (
-    Cost(Preset.REPOSITORY, "all-MiniLM-L6-v2", "embedded", "two cores", 6.5, 16.0, None),
-    Cost(Preset.REPOSITORY, "all-MiniLM-L6-v2", "embedded", _CARD, 1.9, 0.154, 7_872),
-    Cost(Preset.REPOSITORY, "ModernBERT-base", "embedded", _CARD, 12.3, 0.413, 2_848),
+    Cost(Preset.REPOSITORY, "MiniLM-L6-v2", "embedded", "2 cores", 6.5, 16.0, None),
+    Cost(Preset.REPOSITORY, "MiniLM-L6-v2", "embedded", _CARD, 1.9, 0.154, 7_872),
+    Cost(Preset.REPOSITORY, "ModernBERT", "embedded", _CARD, 12.3, 0.413, 2_848),
     Cost(Preset.PAPER_CODE, "Qwen2.5-0.5B", "Llama-3.2-1B", _CARD, 38.9, 17.3, 1_906),
     Cost(Preset.PAPER_CODE, "Llama-3.2-1B", "Llama-3.2-1B", _CARD, 43.4, 16.7, 2_099),
 )
