@@ -33,6 +33,11 @@ def main() -> None:
     run.add_argument("folder", type=Path, help="of bare clones, or any repositories")
     run.add_argument("--count", type=int, default=200)
 
+    same = commands.add_parser("same", help="whether a store has what an index of each repository alone has")
+    same.add_argument("store")
+    same.add_argument("folder", type=Path, help="of the repositories that it was made of")
+    same.add_argument("--count", type=int, default=200)
+
     ask = commands.add_parser("ask", help="what asking a store costs, with and without filters")
     ask.add_argument("store")
     ask.add_argument("--questions", type=int, default=100)
@@ -51,6 +56,10 @@ def main() -> None:
             from tests.bench.fleet.run import table
 
             table(said.folder, said.count, os.cpu_count() or 1)
+        case "same":
+            from tests.bench.fleet.run import same as of_same
+
+            of_same(said.store, said.folder, said.count)
         case "ask":
             from tests.bench.fleet.ask import table as of_asking
 

@@ -59,7 +59,8 @@ def digests(table: Any) -> bytes:
     """Return a digest of all rows of TABLE, whatever their order: of what `Row` has, and the vector."""
     total = 0
     columns = [table[name].to_pylist() for name in Row._fields]
-    vectors = np.asarray(table["vector"].combine_chunks().flatten().to_numpy(), np.int8).reshape(len(table), -1)
+    column = table["vector"].combine_chunks()
+    vectors = np.asarray(column.flatten().to_numpy(), np.int8).reshape(len(table), column.type.list_size)
     for row, vector in zip(zip(*columns, strict=True), vectors, strict=True):
         said = blake2b(repr(row).encode("utf-8", "surrogatepass") + vector.tobytes(), digest_size=16).digest()
         total = (total + int.from_bytes(said)) % (1 << 128)
@@ -108,6 +109,16 @@ def _followed(command: list[str], environment: dict[str, str]) -> tuple[list[dic
             if events[-1]["event"] in ("tidying", "finished"):
                 until = until or time.monotonic() - started
     return events, until or 0.0, run.returncode
+
+
+def same(store: str, folder: Path, count: int) -> None:
+    """Print whether STORE, made before, has of the COUNT smallest repositories what an index of each alone has."""
+    mine, chunks, took = alone(repositories(folder, count))
+    stored = dict(of_store(store, list(mine)))
+    there = {name for name, digest in stored.items() if digest != bytes(16)}
+    alike = sum(stored[name] == mine[name] for name in there)
+    print(f"one process: {len(mine)} repositories, {chunks:,} chunks, {took:.0f} s")
+    print(f"in the store are {len(there)}, with the same rows, terms and vectors {alike}")
 
 
 def table(folder: Path, count: int, cpus: int) -> None:
