@@ -9,11 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import BertConfig, LlamaConfig, ModernBertConfig, PretrainedConfig, Qwen2Config  # noqa: E402
+from transformers import AutoModel, BertConfig, LlamaConfig, ModernBertConfig, PretrainedConfig, Qwen2Config  # noqa: E402
 
-from revela_train.backbone import needed_memory  # noqa: E402
+from revela_train import hub  # noqa: E402
+from revela_train.backbone import _kept, needed_memory  # noqa: E402
 from revela_train.config import PRESETS, FinetuneConfig, Preset  # noqa: E402
 from revela_train.hub import Source  # noqa: E402
+from revela_train.transformer import adapters  # noqa: E402
 
 LLAMA = LlamaConfig(
     vocab_size=128256,
@@ -75,3 +77,46 @@ def test_what_saves_memory_is_seen_to() -> None:
     sources = Source("", Path(), MINILM), None
     on_card, on_processor = (needed_memory(OURS, *sources, torch.device(where)) for where in ("cuda", "cpu"))
     assert on_processor > 1.2 * on_card, "no fused kernel drops out of attention there"
+
+
+NARROW: dict[str, Any] = {"vocab_size": 100, "hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512}
+
+
+def left(config: PretrainedConfig, texts: int, half: bool) -> int:
+    """Bytes that a forward pass over TEXTS of 32 tokens leaves for the gradient, each stretch of memory once."""
+    torch.manual_seed(0)
+    model = AutoModel.from_config(config).to(torch.bfloat16 if half else torch.float32)
+    if half:
+        model = adapters(model, 8, 8, 0.0)
+    weights = {one.untyped_storage().data_ptr() for one in model.parameters()}
+    found: dict[int, tuple[int, Any]] = {}
+
+    def keep(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = (storage.nbytes(), tensor)  # which holds it, lest the place be taken again
+        return tensor
+
+    ids = torch.randint(3, 100, (texts, 32))
+    mask = torch.ones_like(ids)
+    mask[0, 20:] = 0
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=half):
+        model.train()(input_ids=ids, attention_mask=mask)
+    return sum(size for size, _ in found.values())
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(**NARROW, num_hidden_layers=4, num_key_value_heads=2),
+        BertConfig(**NARROW, num_hidden_layers=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
+    ],
+    ids=["llama", "bert"],
+)
+def test_what_a_token_leaves_is_as_counted(config: PretrainedConfig, half: bool) -> None:
+    pytest.importorskip("peft")
+    source = Source("", Path(), config)
+    told = _kept(replace(OURS, bf16=half, lora_dropout=0.0), source, hub.size(source), 32, CARD)
+    assert told == pytest.approx((left(config, 8, half) - left(config, 4, half)) / (4 * 32), rel=0.45)
