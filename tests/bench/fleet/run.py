@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from codesearch import git
+from codesearch.errors import CodesearchError
 from codesearch.settings import Settings
 from codesearch.store import col, connect
 from codesearch.types import Row
@@ -83,8 +84,8 @@ def alone(sources: list[tuple[str, Path]]) -> tuple[dict[str, bytes], int, float
             root = Path(folder, "code")
             root.mkdir()
             started = time.monotonic()
-            git.checkout(str(path.resolve()), "HEAD", root)
             try:
+                git.checkout(str(path.resolve()), "HEAD", root)
                 with Workspace.open(root, Settings(index_dir=Path(folder, "index"))) as workspace:
                     for _ in workspace.index(workers=0):
                         pass
@@ -92,7 +93,7 @@ def alone(sources: list[tuple[str, Path]]) -> tuple[dict[str, bytes], int, float
                     table = workspace.snapshot().store.read()
                     found[name] = digests(table)
                     chunks += len(table)
-            except Exception as error:  # a repository with nothing to index
+            except (CodesearchError, OSError) as error:  # there is nothing to index, or the clone is not whole
                 took += time.monotonic() - started
                 print(f"  {name}: {error}", file=sys.stderr)
     return found, chunks, took
