@@ -19,8 +19,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from codesearch.errors import UsageError
+
 _RUN: Final = "run.json"
 _TABLE: Final = "checkpoint"
+_ABSENT: Final = "not found"
+"""What lancedb says of a table that is not there; what it can not reach is the same class of error."""
 _PIECE: Final = 32 << 20
 """Bytes of a row, and so of memory."""
 _PIECES: Final = pa.schema([("name", pa.string()), ("place", pa.int64()), ("content", pa.large_binary())])
@@ -78,12 +82,18 @@ def _pieces(folder: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
 
 
 def fetch(folder: Path, uri: str) -> bool:
-    """Put the checkpoint at URI into FOLDER, unless that has one as late or there is none; tell whether it did."""
+    """Put the checkpoint at URI into FOLDER, unless that has one as late or there is none; tell whether it did.
+
+    Raises:
+        UsageError: what is at URI can not be read.
+    """
     from codesearch.store import col, connect
 
     try:
         table = connect(uri).open_table(_TABLE)
-    except ValueError:  # there is none
+    except ValueError as error:
+        if _ABSENT not in str(error):  # to begin anew because a store did not answer would throw a run away
+            raise UsageError(f"{uri} can not be read: {error}. Check the address and the credentials.") from error
         return False
     table.checkout(table.version)  # not what is put there meanwhile
 

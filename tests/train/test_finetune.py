@@ -115,6 +115,14 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(
     monkeypatch.setattr(checkpoint, "_PIECE", 10_000)
     store = str(tmp_path / "store")
     assert not checkpoint.fetch(tmp_path / "elsewhere", store)
+    with monkeypatch.context() as silent:
+
+        def refused(_uri: str) -> None:
+            raise ValueError("error sending request: connection refused")
+
+        silent.setattr("codesearch.store.connect", refused)
+        with pytest.raises(UsageError, match="can not be read"):
+            checkpoint.fetch(tmp_path / "elsewhere", store)
     for _ in range(2):
         checkpoint.send(tmp_path / "work", store)
     assert not checkpoint.fetch(tmp_path / "work", store), "it has it already"
