@@ -108,7 +108,7 @@ def finetune(
 
 @app.command()
 def organisation(
-    sources: Annotated[list[str], typer.Argument(help="URLs, folders, and files with a list, as `fleet index` takes.")],
+    sources: Annotated[list[str], typer.Argument(help="Repositories of git: URLs, folders, files that list them.")],
     out: Annotated[Path, typer.Option(help="Where to write the bundle, if it passes.")],
     work: Annotated[Path, typer.Option(help="Where checkouts and what is made of them are kept; a new folder.")],
     objective: Annotated[Objective, typer.Option(help="What is minimised.")] = Objective.BOTH,

@@ -10,6 +10,7 @@ store: `codesearch fleet index --model BUNDLE`.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,16 +86,22 @@ def train(
 
 
 def checkouts(sources: Sequence[Source], root: Path) -> dict[str, str]:
-    """Check SOURCES out below ROOT, each under its name; those there already stay. Return why some could not be."""
+    """Check SOURCES, repositories of git, out below ROOT, each under its name; return why some could not be.
+
+    A checkout is there whole or not at all, and then stays: a later run takes it as it is.
+    """
 
     def fetch(source: Source) -> tuple[str, str]:
-        folder = root / source.name
+        folder, partial = root / source.name, root.with_name(f"{root.name}.partial") / source.name
         if (folder / ".git").exists():
             return source.name, ""
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
         try:
-            git.checkout(source.url, source.revision, folder, _TIMEOUT)
-        except GitError as error:
+            git.checkout(source.url, source.revision, partial, _TIMEOUT)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            partial.rename(folder)
+        except (GitError, OSError) as error:
             return source.name, short(str(error))
         return source.name, ""
 

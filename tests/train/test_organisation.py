@@ -17,7 +17,7 @@ from codesearch.fleet.access import Access
 from codesearch.fleet.commit import Writer
 from codesearch.fleet.search import Fleet
 from codesearch.fleet.sources import Source
-from revela_train.organisation import train
+from revela_train.organisation import checkouts, train
 from tests.fleet.conftest import commit
 from tests.train.test_workspace import CONFIG, DEEDS, THINGS, finish, function
 
@@ -41,6 +41,7 @@ def test_what_is_learnt_from_all_is_proved_on_all_and_indexes_a_store(jargon: li
         "house/gone is left out"
     ]
     assert done.repositories == 3
+    assert [*checkouts(jargon, tmp_path / "work" / "code")] == ["house/gone"], "what failed is no checkout"
     verdict = done.proof.verdict
     assert verdict.accepted and verdict.questions >= 50, verdict.reason
     assert done.bundle is not None and done.bundle.folder == out
