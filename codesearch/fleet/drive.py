@@ -167,7 +167,7 @@ class _Run:
         try:
             built = ray.get(task)
         except RayError as error:
-            # Maybe its worker died each time of a file of the repository's: then that can be left out.
+            # Maybe its worker died each time of a file of the repository's: then that is not parsed.
             attempt.careful, died = True, attempt.careful
             built = Unbuilt(short(str(error.cause if isinstance(error, RayTaskError) else error)))
             if not died:
