@@ -5,7 +5,9 @@ at once: readers see all of it or nothing. Lance has that as one operation (`Upd
 which rows are marked as deleted, and fragments that come.
 
 The statistics are committed before the chunks, and the cursor, in the same commit as the chunks, names their version.
-A driver that dies between the two leaves a version of `terms` that nothing names.
+A driver that dies between the two, or comes second with its chunks, leaves a version of `terms` that nothing names. So
+a commit to `terms` starts from what the cursor names, brought back as the latest, and counts only if nobody came in
+between: Lance would merge it with another driver's, and that may be of the same repositories.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import lance
 import pyarrow as pa
 from lance import LanceDataset, LanceOperation
+from lance.commit import CommitConflictError
 from lance.fragment import FragmentMetadata, write_fragments
 
 from codesearch.errors import IndexBusyError, UsageError
@@ -32,8 +35,6 @@ _TRIES: Final = 20
 """Commits of other drivers that may come before one of ours gets through."""
 _ASKED: Final = 1000
 """Repositories named in one filter."""
-_CONFLICT: Final = "conflict"
-"""What Lance says, for want of an exception of its own, where another commit has replaced the cursor."""
 _ABSENT: Final = "not found"
 KEPT: Final = timedelta(days=7)
 """How long what no version names stays: no worker takes so long between writing a fragment and its commit."""
@@ -100,24 +101,44 @@ class Writer:
                 return
         raise self._busy()
 
+    def settle(self) -> None:
+        """Let the latest version of `terms` be what the cursor names."""
+        self._terms_of(self.dataset(CHUNKS))
+
     def name_terms(self) -> None:
         """Let the cursor name the version of `terms` that is the latest now, after it was tidied."""
-        self.remove(())
+        for _ in range(_TRIES):
+            chunks, terms = self.dataset(CHUNKS), self.dataset(TERMS)
+            try:
+                _name(chunks, terms, [], [], [])
+            except CommitConflictError:
+                continue
+            return
+        raise self._busy()
 
     def _changed(self, chunks: LanceDataset, gone: Collection[str], new: Sequence[Built]) -> bool:
         """Commit to CHUNKS that the repositories GONE are, and what is NEW there; tell if nobody came before."""
         replaced = _by_names({*gone, *(one.entry.repository for one in new)})
         try:
-            terms = _replaced(self.dataset(TERMS), replaced, _fragments(f for one in new for f in one.terms))
+            before = self._terms_of(chunks)
+            terms = _replaced(before, replaced, _fragments(f for one in new for f in one.terms))
+            if terms.version > before.version + 1:
+                return False
             rows = [one.entry.row() | {"foreign": one.foreign or None} for one in new]
-            table = pa.Table.from_pylist([*rows, _cursor(terms.version)], chunks.schema)
-            fragments = [*_fragments(f for one in new for f in one.chunks), *write_fragments(table, chunks.uri)]
-            _replaced(chunks, [f"kind = '{CURSOR}'", *_by_names(gone)], fragments)
-        except OSError as error:
-            if _CONFLICT not in str(error).lower():
-                raise
+            _name(chunks, terms, _by_names(gone), rows, _fragments(f for one in new for f in one.chunks))
+        except CommitConflictError:
             return False
         return True
+
+    def _terms_of(self, chunks: LanceDataset) -> LanceDataset:
+        """Return `terms` as the cursor of CHUNKS names them, which are the latest then."""
+        found = chunks.to_table(["entry"], filter=f"kind = '{CURSOR}'")["entry"]
+        named = json.loads(found[0].as_py())["terms"]
+        terms = self.dataset(TERMS)
+        if terms.version != named:
+            terms = lance.dataset(terms.uri, version=named)
+            terms.restore()
+        return terms
 
     def _busy(self) -> IndexBusyError:
         return IndexBusyError(f"{self.uri} is being written by others all the time. Run the same command again.")
@@ -138,6 +159,18 @@ def _there(uri: str) -> LanceDataset | None:
 
 def _create(uri: str, table: str, rows: pa.Table) -> LanceDataset:
     return lance.write_dataset(rows, f"{uri}/{table}.lance", mode="overwrite", enable_v2_manifest_paths=True)
+
+
+def _name(
+    chunks: LanceDataset,
+    terms: LanceDataset,
+    gone: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    new: Sequence[FragmentMetadata],
+) -> None:
+    """Commit to CHUNKS that what fits GONE is, ROWS and the fragments NEW there, and a cursor that names TERMS."""
+    table = pa.Table.from_pylist([*rows, _cursor(terms.version)], chunks.schema)
+    _replaced(chunks, [f"kind = '{CURSOR}'", *gone], [*new, *write_fragments(table, chunks.uri)])
 
 
 def _cursor(terms: int) -> dict[str, Any]:

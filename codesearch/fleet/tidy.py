@@ -6,10 +6,12 @@ size (`vectors`): below that, every vector is compared, which is exact.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import lance
 import ray
+from lance.commit import CommitConflictError
 from lance.optimize import Compaction, CompactionTask, RewriteResult
 
 from codesearch.fleet.commit import KEPT
@@ -73,10 +75,19 @@ def untidy(writer: Writer) -> bool:
 
 
 def tidy(writer: Writer, settings: FleetSettings) -> None:
-    """Merge fragments, bring indexes up to date, and remove what no version in use needs."""
+    """Merge fragments, bring indexes up to date, and remove what no version in use needs.
+
+    Where another driver is at work, what is in its way is left to it, or to the next run.
+    """
+    with suppress(CommitConflictError):
+        _tidy(writer, settings)
+
+
+def _tidy(writer: Writer, settings: FleetSettings) -> None:
+    writer.settle()
     for table in (TERMS, CHUNKS):
         _compact(writer.dataset(table), settings)
-    index_all(writer)
+    _index(writer)
     for table in (TERMS, CHUNKS):
         writer.dataset(table).cleanup_old_versions(older_than=KEPT)
 
@@ -93,6 +104,11 @@ def _compact(dataset: LanceDataset, settings: FleetSettings) -> None:
 
 def index_all(writer: Writer) -> None:
     """Build the indexes that are missing, and let the others have what came in since."""
+    writer.settle()
+    _index(writer)
+
+
+def _index(writer: Writer) -> None:
     for table in (TERMS, CHUNKS):
         dataset = writer.dataset(table)
         if _behind(dataset):

@@ -12,6 +12,7 @@ import pytest
 
 from codesearch import bundle
 from codesearch.errors import IndexFormatError, UsageError
+from codesearch.fleet import commit as commit_module
 from codesearch.fleet.access import Access
 from codesearch.fleet.build import Built, build
 from codesearch.fleet.commit import Writer
@@ -27,6 +28,10 @@ from tests.fleet.conftest import built, commit
 @pytest.fixture
 def writer(tmp_path: Path) -> Writer:
     return Writer.open(str(tmp_path / "store"), bundle.load(base_bundle()))
+
+
+def die(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def rows(writer: Writer) -> Counter[tuple[str, str, str]]:
@@ -142,19 +147,43 @@ def test_statistics_that_a_dead_driver_left_do_not_count(
     """It died between its two commits, to the statistics and to the chunks."""
     writer.commit([built(Source(str(shop), "shop"), writer.uri)])
     before = terms(writer)
-
-    def die(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
     made = [built(Source(str(billing), "billing"), writer.uri)]
     with monkeypatch.context() as patch:
-        patch.setattr("codesearch.fleet.commit.write_fragments", die)  # of the entry, after the statistics
+        patch.setattr(commit_module, "write_fragments", die)  # of the entry, after the statistics
         with pytest.raises(KeyboardInterrupt):
             writer.commit(made)
     assert list(writer.entries()) == ["shop"]
     assert terms(writer) == before == counted(writer)
-    writer.commit(made)
+    index_all(writer)
+    assert terms(writer) == before
+    commit(shop, {"shop/discount.py": "def halve(price):\n    return price / 2\n"})
+    writer.commit([built(Source(str(shop), "shop"), writer.uri)])
     assert terms(writer) == counted(writer) != before
+    writer.commit(made)
+    assert terms(writer) == counted(writer)
+
+
+def test_a_driver_that_dies_beside_another_leaves_nothing_that_counts_twice(
+    writer: Writer, shop: Path, billing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It commits statistics of the same repository after the other has opened them, and dies."""
+    source = Source(str(shop), "shop")
+    ours, theirs = built(source, writer.uri), built(source, writer.uri)
+    replaced = commit_module._replaced
+
+    def beside(*args: Any) -> Any:
+        monkeypatch.setattr(commit_module, "_replaced", replaced)
+        monkeypatch.setattr(commit_module, "write_fragments", die)
+        with pytest.raises(KeyboardInterrupt):
+            Writer(writer.uri, writer.identity).commit([theirs])
+        monkeypatch.undo()
+        return replaced(*args)
+
+    monkeypatch.setattr(commit_module, "_replaced", beside)
+    assert writer.commit([ours]) == [ours.entry]
+    assert terms(writer) == counted(writer)
+    writer.commit([built(Source(str(billing), "billing"), writer.uri)])
+    assert terms(writer) == counted(writer)
 
 
 def test_a_repository_without_anything_to_index_is_in_and_answers_nothing(writer: Writer, tmp_path: Path) -> None:
