@@ -29,7 +29,7 @@ def pretrain(
     measured: Annotated[
         list[Path] | None, typer.Option(help="Folder of repositories kept for measuring; what equals theirs stays out.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     precision: Annotated[
         Precision, typer.Option(help="Of the bundle's vectors: int8 is half as large as float16, float32 twice.")
@@ -55,7 +55,7 @@ def joint(
     base: Annotated[Path, typer.Argument(help="The bundle to start from: what pretrain gave.")],
     out: Annotated[Path, typer.Option(help="Where to write lm/, base/ and frequencies.safetensors.")],
     work: Annotated[Path, typer.Option(help="Where pretrain kept its corpus; a second run continues from here.")],
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Pretrain the embedded LM, and with it the retriever by Revela and pairs together."""
@@ -77,7 +77,9 @@ def finetune(
     lm: Annotated[str, typer.Option(help="What teaches it: a causal LM. Without one, the embedded LM does.")] = "",
     preset: Annotated[Preset, typer.Option(help="The recipe; `revela-train presets` shows them.")] = Preset.REPOSITORY,
     objective: Annotated[Objective | None, typer.Option(help="What is minimised, in place of the preset's.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps, in place of the preset's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Steps, in place of the preset's; 0 exports the backbone as it comes.")
+    ] = None,
     lora: Annotated[int | None, typer.Option(help="Rank of the adapters; 0 trains all weights.")] = None,
     bf16: Annotated[bool | None, typer.Option("--bf16/--float32", help="What to multiply in.")] = None,
     recompute: Annotated[

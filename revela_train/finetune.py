@@ -79,6 +79,8 @@ class Finetuning:
     @property
     def progress(self) -> float:
         """How far it is."""
+        if not self.config.steps:
+            return 1.0
         spent = self.seconds / self.config.budget if self.config.budget else 0.0
         return min(max(len(self.history) / self.config.steps, spent), 1.0)
 

@@ -206,10 +206,11 @@ def test_the_command_trains_on_folders_goes_on_and_exports(
 ) -> None:
     pytest.importorskip("onnxscript")
 
-    def run(*more: str) -> Result:
+    def run(*more: str, out: str = "out") -> Result:
         command = ["finetune", str(repository), str(repository), "--backbone", str(checkpoints[0])]
         command += ["--lm", str(checkpoints[1]), "--lora", "0", "--steps", "2"]
-        return CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out"), "--work", str(tmp_path / "w"), *more])
+        places = ["--out", str(tmp_path / out), "--work", str(tmp_path / f"{out}.work")]
+        return CliRunner().invoke(app, [*command, *places, *more])
 
     first = run()
     assert first.exit_code == 0, first.output
@@ -226,6 +227,12 @@ def test_the_command_trains_on_folders_goes_on_and_exports(
         raise run("--seed", "1").exception or AssertionError
     with pytest.raises(UsageError, match="there is no tpu here"):
         raise run("--device", "tpu").exception or AssertionError
+    untrained = run("--steps", "0", out="untrained")
+    assert untrained.exit_code == 0 and "step" not in untrained.stderr
+    text = ["def open_basket(store):\n    return store.basket"]
+    retriever, _ = opened(Backbone(find(str(checkpoints[0])), None, SMALL), torch.device("cpu"))
+    found = OnnxEncoder(load(tmp_path / "untrained")).encode(text, "passage")
+    np.testing.assert_allclose(found, retriever.encode(text, "passage"), atol=0.02)
 
 
 def test_the_papers_objective_is_the_papers_loss_and_no_more(repository: Path, checkpoints: tuple[Path, Path]) -> None:
