@@ -77,6 +77,11 @@ class OnnxEncoder:
         """Whether the bundle says so."""
         return self._description.adapted
 
+    @property
+    def contextual(self) -> bool:
+        """Whether it is a transformer."""
+        return not self._description.static
+
     def encode(self, texts: Sequence[str], role: Role, *, normalised: bool = False) -> NDArray[np.float32]:
         """Return unit vectors, shape (len(texts), dimensions); a text without any known piece gives zeros.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from codesearch.evidence import Evidence
+    from codesearch.types import Encoder
 
 
 class Weight(NamedTuple):
@@ -24,6 +25,13 @@ class Weight(NamedTuple):
 
     value: float
     reason: str
+
+
+class Weights(NamedTuple):
+    """What evidence of chunks and of files is worth, by name."""
+
+    chunk: Mapping[str, Weight]
+    file: Mapping[str, Weight]
 
 
 CHUNK: Final[Mapping[str, Weight]] = {
@@ -72,6 +80,15 @@ ADAPTED_FILE: Final[Mapping[str, Weight]] = {
 """The same where the retriever was adapted to the repository: its vectors have learnt what things are called there, so
 as a whole a file has that said of it twice, by its names too, while the one chunk that is nearest is surer to be it."""
 
+CONTEXTUAL_CHUNK: Final[Mapping[str, Weight]] = {**CHUNK, "nearest": CHUNK["nearest"]._replace(value=3.00)}
+CONTEXTUAL_FILE: Final[Mapping[str, Weight]] = {
+    **FILE,
+    "meaning": FILE["meaning"]._replace(value=1.50),
+    "near chunks": FILE["near chunks"]._replace(value=2.70),
+}
+"""The same where a transformer reads a chunk as a whole, adapted or not: it says what words do not, and even what is
+unlike has a cosine that is not small, so that a difference between two is worth more."""
+
 MORE: Final = Weight(-3.25, "better chunks of its file come before it")
 """For the square root of how many: a page is for finding the place, so a file's second chunk must be much better than
 another file's best, its third a little more so. Judged questions, which count a file once, want it larger; functions
@@ -80,11 +97,22 @@ found by their documentation want it smaller."""
 VECTORS: Final = frozenset({("chunk", "nearest"), ("file", "meaning"), ("file", "near chunks")})
 """The evidence that comes of vectors."""
 
+SHIPPED: Final = Weights(CHUNK, FILE)
+ADAPTED: Final = Weights(ADAPTED_CHUNK, ADAPTED_FILE)
+CONTEXTUAL: Final = Weights(CONTEXTUAL_CHUNK, CONTEXTUAL_FILE)
+
 _FILE_PREFIX: Final = "file: "
 _MORE_NAME: Final = "more of its file"
 
 _DECIMALS: Final = 6
 """Scores are compared to so many; what differs less is a matter of rounding in the matrix product."""
+
+
+def weights(encoder: Encoder) -> Weights:
+    """Return what evidence is worth where ENCODER makes the vectors."""
+    if encoder.contextual:
+        return CONTEXTUAL
+    return ADAPTED if encoder.adapted else SHIPPED
 
 
 def totals(

@@ -8,7 +8,7 @@ what a hit says is read from its file, when the ranking is done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -26,7 +26,7 @@ from codesearch.evidence import Evidence, gather
 from codesearch.files import FileEntry, read
 from codesearch.prepare import digest
 from codesearch.question import Question
-from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, Weight, page, reasons, totals
+from codesearch.rank import ADAPTED, CHUNK, MORE, Weights, page, reasons, totals, weights
 from codesearch.roles import Role, roles
 from codesearch.settings import Settings
 from codesearch.types import Encoder, Hit, Span
@@ -143,24 +143,26 @@ def search(
     """
     evidence = evidence_for(snapshot, Question(query), mode, only)
     kinds = only.kinds if only else frozenset()
-    hits = ranked(snapshot.mirror, evidence, limit, mode, kinds, adapted=as_adapted or snapshot.encoder.adapted)
+    worth = ADAPTED if as_adapted else weights(snapshot.encoder)
+    hits = ranked(snapshot.mirror, evidence, limit, mode, kinds, worth)
     # Vectors alone are for measuring them; nothing is held back then.
     sure = 1.0 if mode is Mode.DENSE else confidence(evidence, snapshot.calibration)
     return [hit for _, hit in hits], sure
 
 
 def ranked(
-    mirror: Mirror, evidence: Evidence, limit: int, mode: Mode, kinds: Collection[str] = (), *, adapted: bool
+    mirror: Mirror, evidence: Evidence, limit: int, mode: Mode, kinds: Collection[str], worth: Weights
 ) -> list[tuple[int, Hit]]:
     """Return at most LIMIT hits, best first, of the chunks of MIRROR that EVIDENCE speaks for; of KINDS, if any.
 
-    With each comes where in the mirror it is.
+    With each comes where in the mirror it is. WORTH is what evidence counts, unless vectors alone are to.
     """
-    weights = _weights(mode, adapted)
+    if mode is Mode.DENSE:
+        worth = Weights({"nearest": CHUNK["nearest"]}, {})
     speaks = sum((evidence.of_chunk[name] for name in ("nearest", "words", "definition", "line")), np.zeros(1)) > 0
     if kinds:  # evidence is of whole files
         speaks &= np.isin(mirror.kinds[evidence.positions], list(kinds))
-    order, before = page(totals(evidence, *weights), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
+    order, before = page(totals(evidence, *worth), evidence.file_of, _APART if mode is Mode.DENSE else MORE.value)
     hits: list[tuple[int, Hit]] = []
     for at, earlier in zip(order.tolist(), before.tolist(), strict=True):
         position = int(evidence.positions[at])
@@ -170,17 +172,10 @@ def ranked(
             shown, hit = hits[original]
             hits[original] = shown, _with_copy(hit, mirror.hit(position))
         elif len(hits) < limit:
-            hits.append((position, mirror.hit(position, reasons(evidence, at, earlier, *weights))))
+            hits.append((position, mirror.hit(position, reasons(evidence, at, earlier, *worth))))
         else:
             break
     return hits
-
-
-def _weights(mode: Mode, adapted: bool) -> tuple[Mapping[str, Weight], Mapping[str, Weight]]:
-    """Return what evidence of chunks and of files is worth; without vectors theirs is nothing anyway."""
-    if mode is Mode.DENSE:
-        return {"nearest": CHUNK["nearest"]}, {}
-    return (ADAPTED_CHUNK, ADAPTED_FILE) if adapted else (CHUNK, FILE)
 
 
 def _copied(mirror: Mirror, position: int, shown: list[int]) -> int | None:

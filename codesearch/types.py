@@ -177,6 +177,11 @@ class Encoder(Protocol):
         """Whether it was trained on the repository that it searches."""
         ...
 
+    @property
+    def contextual(self) -> bool:
+        """Whether it reads a text as a whole, and does not add up what its words say."""
+        ...
+
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         """Return one unit vector a text, shape (len(texts), dimensions); a text without any known piece gives zeros."""
         ...

@@ -53,6 +53,7 @@ class TorchEncoder:
 
     fingerprint = "in training"
     adapted = False
+    contextual = False
 
     def __init__(self, retriever: StaticRetriever, tokenizer: Tokenizer) -> None:
         """Wrap RETRIEVER with the tokenizer it was trained with."""

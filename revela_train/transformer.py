@@ -48,6 +48,7 @@ class TransformerRetriever(nn.Module):
 
     fingerprint = "in training"
     adapted = False
+    contextual = True
 
     def __init__(
         self,

@@ -228,8 +228,9 @@ class Proof:
 def prove(held: HeldOut, base: Bundle, candidate: Bundle | None, folder: Path, settings: Settings) -> Proof:
     """Ask the test questions of BASE and of CANDIDATE, if there is one; their indexes are built below FOLDER.
 
-    An adapted retriever is ranked by weights of its own. What they alone would gain is no gain of its vectors: the base
-    is asked by either, and the better of both is to be surpassed.
+    An adapted retriever is ranked by weights of its own, as a transformer is. What weights alone would gain is no gain
+    of vectors: the base is asked by an adapted one's, too, and the better of both is to be surpassed. Not by a
+    transformer's, which favour the nearest chunk so much that the base would lose the right file for it (LOG.md).
     """
     if not held.test:
         return Proof(Verdict(False, f"no held-out questions, {FEWEST} are needed to prove a gain", 0), {})

@@ -24,6 +24,7 @@ from codesearch.evidence import gather
 from codesearch.fleet.access import Access, Wanted
 from codesearch.fleet.store import FleetStore, bundle_of
 from codesearch.question import Question
+from codesearch.rank import weights
 from codesearch.search import DEPTH, NAMESAKES, Mode, cosines, ranked
 from codesearch.store import Mirror, col
 from codesearch.types import Answer, Hit, Stale
@@ -200,7 +201,7 @@ def _search(
     shelf = Shelf.of(store.version, store.files_of(row_ids))
     similarities = None if mode is Mode.TEXT else cosines(shelf.vectors, asked)
     evidence = gather(_Sample(shelf, visible), visible, question, shelf.positions(row_ids), similarities)
-    hits = ranked(shelf, evidence, limit, mode, wanted.kinds, adapted=encoder.adapted)
+    hits = ranked(shelf, evidence, limit, mode, wanted.kinds, weights(encoder))
     sure = 1.0 if mode is Mode.DENSE else confidence(evidence, visible.calibration)
     return [(int(shelf.row_ids[position]), hit) for position, hit in hits], sure
 

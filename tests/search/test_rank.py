@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codesearch.evidence import Evidence
-from codesearch.rank import ADAPTED_CHUNK, ADAPTED_FILE, CHUNK, FILE, MORE, VECTORS, page, reasons, totals
+from codesearch.rank import ADAPTED, CONTEXTUAL, MORE, SHIPPED, VECTORS, Weights, page, reasons, totals
 
 
 @st.composite
@@ -24,8 +25,8 @@ def evidences(draw: st.DrawFn) -> Evidence:
         positions=np.arange(sum(lengths)),
         file_of=np.repeat(np.arange(len(lengths)), lengths),
         files=np.arange(len(lengths)),
-        of_chunk={name: column(sum(lengths)) for name in CHUNK},
-        of_file={name: column(len(lengths)) for name in FILE},
+        of_chunk={name: column(sum(lengths)) for name in SHIPPED.chunk},
+        of_file={name: column(len(lengths)) for name in SHIPPED.file},
         similarity=0,
         coverage=0,
         known=0,
@@ -63,8 +64,9 @@ def test_what_scores_the_same_keeps_the_order_of_its_places() -> None:
     assert page(np.ones(40) + 1e-9 * np.arange(40), file_of)[0].tolist() == list(range(40))
 
 
-def test_an_adapted_retriever_changes_what_vectors_are_worth_and_nothing_else() -> None:
-    pairs = (("chunk", CHUNK, ADAPTED_CHUNK), ("file", FILE, ADAPTED_FILE))
+@pytest.mark.parametrize("other", [ADAPTED, CONTEXTUAL])
+def test_another_kind_of_retriever_changes_what_vectors_are_worth_and_nothing_else(other: Weights) -> None:
+    pairs = (("chunk", SHIPPED.chunk, other.chunk), ("file", SHIPPED.file, other.file))
     changed = {(kind, name) for kind, its, other in pairs for name in its if its[name] != other[name]}
     assert changed == VECTORS
     assert all(its.keys() == other.keys() for _, its, other in pairs)
