@@ -258,5 +258,15 @@ def _written(uri: str, table: str, columns: pa.Schema, batches: Iterator[pa.Reco
         yield from batches
 
     reader = pa.RecordBatchReader.from_batches(columns, every())
-    made: list[lance.FragmentMetadata] = write_fragments(reader, f"{uri}/{table}.lance", schema=columns)
+    made: list[lance.FragmentMetadata] = write_fragments(reader, _table(f"{uri}/{table}.lance"), schema=columns)
     return tuple(json.dumps(fragment.to_json()) for fragment in made)
+
+
+@lru_cache(4)
+def _table(uri: str) -> lance.LanceDataset:
+    """Return the table at URI, as of when this worker first wrote there.
+
+    A fragment needs only its columns, which stay. To open it each time would read the list of all fragments each time,
+    which grows with the store.
+    """
+    return lance.dataset(uri)

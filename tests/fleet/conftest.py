@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -97,29 +96,11 @@ def s3(home_of_fixtures: None) -> Iterator[dict[str, str]]:
         yield said
 
 
-CLUSTER = """
-import sys, ray
-said = ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, _temp_dir=sys.argv[1])
-print(said.address_info["address"], flush=True)
-sys.stdin.read()
-"""
-
-
 @pytest.fixture(scope="session")
 def cluster(s3: dict[str, str]) -> Iterator[dict[str, str]]:
     """The environment in which RAY_ADDRESS names a cluster that can write the bucket; it is started once."""
-    import tempfile
-
-    said = {**os.environ, **s3, "RAY_AUTH_MODE": "disabled", "CODESEARCH_NO_SERVER": "1"}
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets have short names
-        command = [sys.executable, "-c", CLUSTER, folder]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=said, text=True) as head:
-            assert head.stdout is not None and head.stdin is not None
-            address = head.stdout.readline().strip()
-            assert address, "Ray has not started"
-            yield {**said, "RAY_ADDRESS": address}
-            head.stdin.close()
+    with standin.cluster(s3) as (environment, _):
+        yield environment
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
-"""A stand-in for S3: moto's server, in a process of its own."""
+"""What a fleet stands on, in processes of its own: S3 and Google's storage (`objects`), Azure's, and a Ray cluster."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,31 +18,51 @@ SECRET: Final = "AKIATHISISNOTAREALKEY", "wJalrXUtnFEMInotarealsecretkeyEXAMPLEK
 """Its credentials: what must be found in no store and no log."""
 BUCKET: Final = "fleet"
 
+Requests = Counter[tuple[str, str]]
+"""How often what was done, by method and by what kind of object: the folder of a table that it is in, or a list."""
+
+_CLUSTER: Final = """
+import sys, ray
+said = ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, _temp_dir=sys.argv[1])
+print(said.address_info["address"], flush=True)
+sys.stdin.read()
+"""
+
 
 @contextmanager
-def s3() -> Iterator[dict[str, str]]:
-    """Give the environment in which s3://fleet is an empty bucket."""
-    command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    try:
-        address = next(line.split()[-1] for line in server.stderr if "Running on" in line)
-        reader = threading.Thread(target=lambda: [None for _ in server.stderr or ()], daemon=True)
+def s3(requests: Requests | None = None) -> Iterator[dict[str, str]]:
+    """Give the environment in which s3://fleet is an empty bucket, gs://fleet the same, and count REQUESTS to it."""
+    command = [sys.executable, "-m", "tests.fleet.objects"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        assert address, "moto has not started"
+        counted: Requests = Counter() if requests is None else requests
+        reader = threading.Thread(target=_count, args=(server.stdout, counted))
         reader.start()  # it would wait for room to write
+        key = {"gcs_base_url": address, "disable_oauth": True, "client_email": "", "private_key": ""}
         said = {
             "AWS_ACCESS_KEY_ID": SECRET[0],
             "AWS_SECRET_ACCESS_KEY": SECRET[1],
             "AWS_ENDPOINT": address,
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "us-east-1",
+            "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(key | {"private_key_id": ""}),
+            "GOOGLE_ALLOW_HTTP": "true",
         }
-        client(said).create_bucket(Bucket=BUCKET)
-        yield said
-    finally:
-        server.kill()
-        server.wait()
-        reader.join()
-        server.stderr.close()
+        try:
+            client(said).create_bucket(Bucket=BUCKET)
+            yield said
+        finally:
+            server.kill()
+            reader.join()
+
+
+def _count(lines: Iterator[str], requests: Requests) -> None:
+    for line in lines:
+        method, path, query = json.loads(line)
+        folders = [part for part in path.split("/") if part.startswith("_") or part == "data"]
+        requests[method, folders[0] if folders else "list" if "list-type" in query else "others"] += 1
 
 
 def client(said: Mapping[str, str]) -> Any:
@@ -54,3 +78,18 @@ def client(said: Mapping[str, str]) -> Any:
             aws_secret_access_key=SECRET[1],
             region_name=said["AWS_REGION"],
         )
+
+
+@contextmanager
+def cluster(said: Mapping[str, str]) -> Iterator[tuple[dict[str, str], int]]:
+    """Give the environment in which RAY_ADDRESS names a cluster whose workers have what is SAID, and its process."""
+    environment = {**os.environ, **said, "RAY_AUTH_MODE": "disabled", "CODESEARCH_NO_SERVER": "1"}
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets have short names
+        command = [sys.executable, "-c", _CLUSTER, folder]
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, env=environment, text=True) as head:
+            assert head.stdout is not None and head.stdin is not None
+            address = head.stdout.readline().strip()
+            assert address, "Ray has not started"
+            yield {**environment, "RAY_ADDRESS": address}, head.pid
+            head.stdin.close()

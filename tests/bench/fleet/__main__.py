@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 
@@ -32,6 +33,16 @@ def main() -> None:
     run = commands.add_parser("run", help="many repositories into S3's stand-in, against one process")
     run.add_argument("folder", type=Path, help="of bare clones, or any repositories")
     run.add_argument("--count", type=int, default=200)
+    run.add_argument("--lock", type=Path, help="a file as of flock(1), that is held while something is measured")
+
+    kills = commands.add_parser(
+        "kills", help="the same while drivers and workers are killed, by one and by two drivers"
+    )
+    kills.add_argument("folder", type=Path, help="of bare clones, or any repositories")
+    kills.add_argument("--count", type=int, default=60)
+    kills.add_argument("--kills", type=int, default=12, help="for each number of drivers")
+    kills.add_argument("--seed", type=int, default=0)
+    kills.add_argument("--lock", type=Path, help="as of `run`")
 
     same = commands.add_parser("same", help="whether a store has what an index of each repository alone has")
     same.add_argument("store")
@@ -55,9 +66,13 @@ def main() -> None:
         case "run":
             from tests.bench.fleet.run import table
 
-            table(said.folder, said.count, os.cpu_count() or 1)
+            sys.exit(not table(said.folder, said.count, os.cpu_count() or 1, said.lock))
+        case "kills":
+            from tests.bench.fleet.kills import table as of_kills
+
+            sys.exit(not of_kills(said.folder, said.count, said.kills, said.seed, said.lock))
         case "same":
-            from tests.bench.fleet.run import same as of_same
+            from tests.bench.fleet.same import table as of_same
 
             of_same(said.store, said.folder, said.count)
         case "ask":
