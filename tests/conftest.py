@@ -44,3 +44,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
     monkeypatch.setenv("CODESEARCH_NO_SERVER", "1")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3(home_of_fixtures: None) -> Iterator[dict[str, str]]:
+    """The environment in which s3://fleet is a bucket, and gs://fleet the same; it is started once."""
+    from tests.fleet import standin
+
+    with standin.s3() as said:
+        yield said

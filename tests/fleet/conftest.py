@@ -90,13 +90,6 @@ def filled(uri: str, sources: Sequence[Source]) -> None:
 
 
 @pytest.fixture(scope="session")
-def s3(home_of_fixtures: None) -> Iterator[dict[str, str]]:
-    """The environment in which s3://fleet is a bucket."""
-    with standin.s3() as said:
-        yield said
-
-
-@pytest.fixture(scope="session")
 def cluster(s3: dict[str, str]) -> Iterator[dict[str, str]]:
     """The environment in which RAY_ADDRESS names a cluster that can write the bucket; it is started once."""
     with standin.cluster(s3) as (environment, _):

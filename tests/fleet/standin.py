@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import email.utils
+import hmac
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -63,6 +67,43 @@ def _count(lines: Iterator[str], requests: Requests) -> None:
         method, path, query = json.loads(line)
         folders = [part for part in path.split("/") if part.startswith("_") or part == "data"]
         requests[method, folders[0] if folders else "list" if "list-type" in query else "others"] += 1
+
+
+AZURITE: Final = "azurite-blob"
+"""The command of Azurite, which `npm install --global azurite` brings."""
+_ACCOUNT: Final = "devstoreaccount1"
+_KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Of every Azurite, and what Azure's clients take where they are told that it is one."""
+
+
+@contextmanager
+def azure() -> Iterator[dict[str, str]]:
+    """Give the environment in which az://fleet is an empty container."""
+    command = [AZURITE, "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--blobPort", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            address = next(line.split()[-1] for line in server.stdout if "successfully listens" in line)
+            _create_container(address)
+            yield {
+                "AZURE_STORAGE_USE_EMULATOR": "true",
+                "AZURE_STORAGE_ACCOUNT_NAME": _ACCOUNT,
+                "AZURITE_BLOB_STORAGE_URL": address,
+            }
+        finally:
+            server.kill()
+
+
+def _create_container(address: str) -> None:
+    """Make the container, signed as Azure's "Authorize with Shared Key" says."""
+    headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+    canonical = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    said = "PUT" + "\n" * 12 + canonical + f"/{_ACCOUNT}/{_ACCOUNT}/{BUCKET}\nrestype:container"
+    signature = base64.b64encode(hmac.digest(base64.b64decode(_KEY), said.encode(), "sha256")).decode()
+    headers |= {"Authorization": f"SharedKey {_ACCOUNT}:{signature}", "Content-Length": "0"}
+    url = f"{address}/{_ACCOUNT}/{BUCKET}?restype=container"
+    with urllib.request.urlopen(urllib.request.Request(url, method="PUT", headers=headers), timeout=30):
+        pass
 
 
 def client(said: Mapping[str, str]) -> Any:
