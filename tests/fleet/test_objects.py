@@ -30,11 +30,14 @@ from tests.bench.fleet.same import faults, of_store
 from tests.fleet import standin
 from tests.fleet.conftest import built, filled
 
-ABSENT = pytest.mark.skipif(not shutil.which(standin.AZURITE), reason="needs Azurite: npm install --global azurite")
+AZURE = pytest.param(
+    "az",
+    marks=pytest.mark.skipif(not shutil.which(standin.AZURITE), reason="needs Azurite: npm install --global azurite"),
+)
 Place = tuple[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module", params=["s3", "gs", pytest.param("az", marks=ABSENT)])
+@pytest.fixture(scope="module", params=["s3", "gs", AZURE])
 def place(request: pytest.FixtureRequest, s3: dict[str, str]) -> Iterator[Place]:
     """The URI of a bucket, and the environment in which it is there."""
     uri = f"{request.param}://{standin.BUCKET}/{request.param}"  # S3 and Google's are one bucket
@@ -104,10 +107,9 @@ def test_drivers_at_a_time_write_what_one_does_into_a_folder(
         assert [hit.id for hit in one] == [hit.id for hit in other] != []
 
 
+@pytest.mark.parametrize("place", ["gs", AZURE], indirect=True)
 def test_the_commands_work_there(place: Place, cluster: dict[str, str], billing: Path, tmp_path: Path) -> None:
     uri, said = place
-    if uri.startswith("s3"):
-        pytest.skip("is what test_run does")
     environment = {**cluster, **said}
     if uri.startswith("az"):  # of which the cluster does not know
         del environment["RAY_ADDRESS"]

@@ -24,8 +24,8 @@ import psutil
 
 from codesearch.errors import IndexFormatError
 from codesearch.fleet.store import FleetStore
-from tests.bench.fleet.run import compared, in_turns, indexing, turn
-from tests.bench.fleet.same import faults, listed, repositories
+from tests.bench.fleet.run import compared, indexing, turn
+from tests.bench.fleet.same import alone, faults, listed, repositories
 from tests.fleet import standin
 
 _BATCH: Final = 5
@@ -141,22 +141,23 @@ def _harmed(lists: list[Path], store: str, environment: dict[str, str], head: in
 
 
 def table(folder: Path, count: int, kills: int, seed: int, lock: Path | None) -> bool:
-    """Print what was killed of runs over the COUNT smallest repositories of FOLDER, and what that cost; tell if none.
+    """Print what was killed of runs over the COUNT smallest repositories of FOLDER, and tell if that cost nothing.
 
     Repositories that can not be indexed alone are left out.
     """
-    mine, _ = in_turns(repositories(folder, count), lock)
-    sources = [(name, path) for name, path in repositories(folder, count) if name in mine]
-    print(f"{len(sources)} repositories, {sum(one.chunks for one in mine.values()):,} chunks, seed {seed}", flush=True)
     good = True
-    with standin.s3() as said, tempfile.TemporaryDirectory(prefix="fleet-") as work:
+    with standin.s3() as said, tempfile.TemporaryDirectory(prefix="fleet-") as work, turn(lock):
         os.environ.update(said)
+        mine, _ = alone(repositories(folder, count))
+        sources = [(name, path) for name, path in repositories(folder, count) if name in mine]
+        print(
+            f"{len(sources)} repositories, {sum(one.chunks for one in mine.values()):,} chunks, seed {seed}", flush=True
+        )
         every = listed(sources, Path(work, "all"))
         half = listed(sources[len(sources) // 2 :: -1], Path(work, "half"))
         with standin.cluster(said) as (environment, head):
             for number, lists in enumerate(([every], [every, half])):
                 store = f"s3://{standin.BUCKET}/kills{number}"
-                with turn(lock):
-                    good &= _harmed(lists, store, environment, head, kills, seed + number)
-                    good &= compared(store, mine)
+                good &= _harmed(lists, store, environment, head, kills, seed + number)
+                good &= compared(store, mine)
     return good

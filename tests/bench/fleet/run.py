@@ -18,13 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.fleet.same import Indexed, Sources, alone, faults, listed, of_store, repositories
+from tests.bench.fleet.same import Indexed, alone, faults, listed, of_store, repositories
 from tests.fleet import standin
 from tests.fleet.standin import Requests
 
 STORE: Final = f"s3://{standin.BUCKET}/bench"
-_PIECE: Final = 60
-"""Repositories that one process indexes before others get their turn."""
 
 
 @contextmanager
@@ -73,18 +71,6 @@ def _run(which: str, command: list[str], environment: dict[str, str], requests: 
     return seconds
 
 
-def in_turns(sources: Sources, lock: Path | None) -> tuple[dict[str, Indexed], float]:
-    """Index SOURCES as `alone` does, and let others have the LOCK now and then."""
-    mine: dict[str, Indexed] = {}
-    took = 0.0
-    for at in range(0, len(sources), _PIECE):
-        with turn(lock):
-            some, seconds = alone(sources[at : at + _PIECE])
-        mine |= some
-        took += seconds
-    return mine, took
-
-
 def compared(store: str, mine: dict[str, Indexed]) -> bool:
     """Print whether STORE has what is MINE, each once and nothing else of it, and tell."""
     stored = dict(of_store(store, list(mine)))
@@ -99,20 +85,21 @@ def compared(store: str, mine: dict[str, Indexed]) -> bool:
 
 
 def table(folder: Path, count: int, cpus: int, lock: Path | None) -> bool:
-    """Print how a run and one process compare, in time and in what is indexed; tell whether the latter is the same."""
-    sources = repositories(folder, count)
+    """Print how a run and one process compare, in time and in what is indexed; tell whether the latter is the same.
+
+    Of the COUNT smallest repositories in FOLDER, those that can not be indexed alone are left out.
+    """
+    with turn(lock):
+        mine, took = alone(repositories(folder, count))
+    chunks = sum(one.chunks for one in mine.values())
+    print(f"one process: {len(mine)} repositories, {chunks:,} chunks, {took:.0f} s", flush=True)
+    sources = [(name, path) for name, path in repositories(folder, count) if name in mine]
     requests = Requests()
-    with standin.s3(requests) as said, tempfile.TemporaryDirectory(prefix="fleet-") as work:
+    with standin.s3(requests) as said, tempfile.TemporaryDirectory(prefix="fleet-") as work, turn(lock):
         command = indexing(listed(sources, Path(work, "list")))
         environment = {**os.environ, **said}
-        with turn(lock):
-            seconds = _run("a run", command, environment, requests)
-            _run("the same again", command, environment, requests)
-        mine, took = in_turns(sources, lock)
-        chunks = sum(one.chunks for one in mine.values())
-        print(f"one process: {len(mine)} repositories, {chunks:,} chunks, {took:.0f} s", flush=True)
+        seconds = _run("a run", command, environment, requests)
+        print(f"throughput against one process, {cpus} processors: {took / seconds:.2f}", flush=True)
+        _run("the same again", command, environment, requests)
         os.environ.update(said)
-        with turn(lock):
-            same = compared(STORE, mine)
-    print(f"throughput against one process, {cpus} processors: {took / seconds:.2f}")
-    return same
+        return compared(STORE, mine)

@@ -65,7 +65,7 @@ def listed(sources: Sources, file: Path) -> Path:
 
 
 def alone(sources: Sources) -> tuple[dict[str, Indexed], float]:
-    """Index SOURCES one after the other, in this process; return what is of each that can be, and seconds."""
+    """Index SOURCES one after the other, in this process; return what is of each that can be, and seconds they took."""
     found, took = {}, 0.0
     for name, path in sources:
         with tempfile.TemporaryDirectory(prefix="alone-") as folder:
@@ -81,7 +81,6 @@ def alone(sources: Sources) -> tuple[dict[str, Indexed], float]:
                     table = workspace.snapshot().store.read()
                     found[name] = Indexed(len(table), _rows(table), _terms(_counted(table)))
             except (CodesearchError, OSError) as error:  # there is nothing to index, or the clone is not whole
-                took += time.monotonic() - started
                 print(f"  {name}: {str(error).splitlines()[0]}", file=sys.stderr)
     return found, took
 
