@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,8 @@ _BATCH: Final = 5
 """Repositories a commit: few, so that there are many moments to die at."""
 _PAUSE: Final = 8.0
 """Seconds between two kills, at most; a driver needs three to begin."""
+_OTHERS: Final = frozenset({"ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent"})
+"""What Ray's own processes and workers without work are called; those at work have the name of their task."""
 _LONGEST: Final = 900.0
 """Seconds after which drivers that nobody kills should have come to their end."""
 
@@ -86,21 +89,26 @@ class Harm:
         """Kill one of those that are at work, after a while."""
         time.sleep(self.chance.uniform(0, _PAUSE))
         alive = [driver for driver in self.drivers if driver.process.poll() is None]
-        working = [
-            process
-            for process in psutil.Process(self.head).children(recursive=True)
-            if process.name().startswith("ray::") and process.name() != "ray::IDLE"
-        ]
+        working = self._working()
         if not alive:
             self.drivers[0].start()  # all is in, and it looks whether it is
         elif working and self.chance.random() < 0.5:
-            self.chance.choice(working).kill()
-            self.killed["workers"] += 1
+            with suppress(psutil.NoSuchProcess):
+                self.chance.choice(working).kill()
+                self.killed["workers"] += 1
         else:
             victim = self.chance.choice(alive)
             self.killed["drivers at tidying" if victim.tidying.is_set() else "drivers"] += 1
             victim.kill()
         self.wrong += self._looked()
+
+    def _working(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self.head).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if (name := process.name()).startswith("ray::") and name not in _OTHERS:
+                    found.append(process)
+        return found
 
     def at_tidying(self) -> None:
         """Kill the first that tidies, a moment after it began."""
