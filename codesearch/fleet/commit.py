@@ -106,9 +106,19 @@ class Writer:
         self._terms_of(self.dataset(CHUNKS))
 
     def name_terms(self) -> None:
-        """Let the cursor name the version of `terms` that is the latest now, after it was tidied."""
+        """Let the cursor name the version of `terms` that is the latest now, after it was tidied.
+
+        Raises:
+            CommitConflictError: there are statistics in it whose chunks have not come, and maybe never do.
+            IndexBusyError: other drivers are too fast.
+        """
         for _ in range(_TRIES):
             chunks, terms = self.dataset(CHUNKS), self.dataset(TERMS)
+            named = _named_by(chunks)
+            if terms.version == named:
+                return
+            if not _tidied(terms, named):
+                raise CommitConflictError("another driver has committed to the statistics meanwhile")
             try:
                 _name(chunks, terms, [], [], [])
             except CommitConflictError:
@@ -132,8 +142,7 @@ class Writer:
 
     def _terms_of(self, chunks: LanceDataset) -> LanceDataset:
         """Return `terms` as the cursor of CHUNKS names them, which are the latest then."""
-        found = chunks.to_table(["entry"], filter=f"kind = '{CURSOR}'")["entry"]
-        named = json.loads(found[0].as_py())["terms"]
+        named = _named_by(chunks)
         terms = self.dataset(TERMS)
         if terms.version != named:
             terms = lance.dataset(terms.uri, version=named)
@@ -171,6 +180,27 @@ def _name(
     """Commit to CHUNKS that what fits GONE is, ROWS and the fragments NEW there, and a cursor that names TERMS."""
     table = pa.Table.from_pylist([*rows, _cursor(terms.version)], chunks.schema)
     _replaced(chunks, [f"kind = '{CURSOR}'", *gone], [*new, *write_fragments(table, chunks.uri)])
+
+
+def _named_by(chunks: LanceDataset) -> int:
+    """Return the version of `terms` that the cursor of CHUNKS names."""
+    found = chunks.to_table(["entry"], filter=f"kind = '{CURSOR}'")["entry"]
+    return int(json.loads(found[0].as_py())["terms"])
+
+
+def _tidied(terms: LanceDataset, named: int) -> bool:
+    """Tell whether TERMS has the rows of its version NAMED, and only how they are kept has changed since."""
+    for transaction in terms.get_transactions(terms.version - named):
+        match transaction and transaction.operation:
+            case LanceOperation.Restore(version):
+                return bool(version == named)
+            case LanceOperation.Rewrite() | LanceOperation.CreateIndex():
+                continue
+            case other if type(other) is LanceOperation.BaseOperation:  # numbers for fragments to come
+                continue
+            case _:
+                return False
+    return True
 
 
 def _cursor(terms: int) -> dict[str, Any]:

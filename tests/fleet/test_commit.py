@@ -18,9 +18,10 @@ from codesearch.fleet.build import Built, build
 from codesearch.fleet.commit import Writer
 from codesearch.fleet.schema import CURSOR, ENTRY
 from codesearch.fleet.search import Fleet
+from codesearch.fleet.settings import FleetSettings
 from codesearch.fleet.sources import Source
 from codesearch.fleet.store import FleetStore
-from codesearch.fleet.tidy import index_all
+from codesearch.fleet.tidy import index_all, tidy
 from codesearch.paths import base_bundle
 from tests.fleet.conftest import built, commit
 
@@ -222,3 +223,28 @@ def test_what_is_no_store_is_left_alone(tmp_path: Path) -> None:
         Writer.open(str(tmp_path), bundle.load(base_bundle()))
     with pytest.raises(IndexFormatError, match="no store"):
         FleetStore.open(str(tmp_path / "nowhere"))
+
+
+def test_tidying_does_not_count_what_a_driver_left_that_died_meanwhile(
+    writer: Writer, shop: Path, billing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It commits statistics while another tidies, and dies before its chunks."""
+    writer.commit([built(Source(str(shop), "shop"), writer.uri)])
+    made = [built(Source(str(billing), "billing"), writer.uri)]
+    name_terms = Writer.name_terms
+
+    def beside(self: Writer) -> None:
+        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(commit_module, "write_fragments", die)
+            with pytest.raises(KeyboardInterrupt):
+                Writer(writer.uri, writer.identity).commit(made)
+        name_terms(self)
+
+    monkeypatch.setattr(Writer, "name_terms", beside)
+    tidy(writer, FleetSettings())
+    assert terms(writer) == counted(writer)
+    writer.commit(made)
+    for _ in range(2):
+        index_all(writer)
+        assert terms(writer) == counted(writer)
