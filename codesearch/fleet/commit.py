@@ -13,7 +13,7 @@ between: Lance would merge it with another driver's, and that may be of the same
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -57,21 +57,18 @@ class Writer:
             IndexFormatError: what is there is something else.
         """
         wanted = Identity(bundle.fingerprint, bundle.description.dimensions)
-        if (chunks := _there(f"{uri}/{CHUNKS}.lance")) is None:
-            # Chunks come last: where they are, the rest is.
-            files = [bundle.folder / name for name in ("bundle.json", *bundle.description.files)]
-            rows = pa.table([[file.name for file in files], [file.read_bytes() for file in files]], schema.model())
-            _create(uri, MODEL, rows)
-            terms = _create(uri, TERMS, schema.terms().empty_table())
-            columns = wanted.on(schema.chunks(wanted.dimensions))
-            _create(uri, CHUNKS, pa.Table.from_pylist([_cursor(terms.version)], columns))
-            return cls(uri, wanted)
+        chunks = _table(
+            uri, CHUNKS, lambda: pa.Table.from_pylist([_cursor(1)], wanted.on(schema.chunks(wanted.dimensions)))
+        )
         identity = Identity.of(chunks.schema, uri)
         if identity != wanted:
             raise UsageError(
                 f"{uri} has vectors of another model, or was made by other rules than this codesearch's. "
                 "Index into a new store, and ask the old one until it is done."
             )
+        # Chunks come first: of drivers that make a store at a time, they tell whose model it has.
+        _table(uri, TERMS, schema.terms().empty_table)
+        _table(uri, MODEL, lambda: _files(bundle))
         return cls(uri, identity)
 
     def entries(self, repositories: Collection[str] | None = None) -> dict[str, Entry]:
@@ -166,8 +163,23 @@ def _there(uri: str) -> LanceDataset | None:
         return None
 
 
-def _create(uri: str, table: str, rows: pa.Table) -> LanceDataset:
-    return lance.write_dataset(rows, f"{uri}/{table}.lance", mode="overwrite", enable_v2_manifest_paths=True)
+def _table(uri: str, table: str, rows: Callable[[], pa.Table]) -> LanceDataset:
+    """Return TABLE of the store at URI; where it is not there, as its version 1, with ROWS."""
+    place = f"{uri}/{table}.lance"
+    if (there := _there(place)) is not None:
+        return there
+    try:
+        return lance.write_dataset(rows(), place, mode="create", enable_v2_manifest_paths=True)
+    except OSError:
+        if (there := _there(place)) is None:  # otherwise another driver was first
+            raise
+        return there
+
+
+def _files(bundle: Bundle) -> pa.Table:
+    """Return the files of BUNDLE, as rows of `model`."""
+    files = [bundle.folder / name for name in ("bundle.json", *bundle.description.files)]
+    return pa.table([[file.name for file in files], [file.read_bytes() for file in files]], schema.model())
 
 
 def _name(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -248,3 +249,39 @@ def test_tidying_does_not_count_what_a_driver_left_that_died_meanwhile(
     for _ in range(2):
         index_all(writer)
         assert terms(writer) == counted(writer)
+
+
+def test_drivers_that_make_the_store_at_a_time_make_one(tmp_path: Path) -> None:
+    """Whoever comes second must not begin anew, over what the first has put in."""
+    uri = str(tmp_path / "store")
+    sources = []
+    for number in range(6):
+        commit(tmp_path / f"r{number}", {"a.py": f"def answer_{number}():\n    return {number}\n"})
+        sources.append(Source(str(tmp_path / f"r{number}"), f"r{number}"))
+    barrier = Barrier(len(sources))
+
+    def drive(source: Source) -> None:
+        barrier.wait()
+        own = Writer.open(uri, bundle.load(base_bundle()))
+        own.commit([built(source, uri)])
+
+    threads = [Thread(target=drive, args=(source,)) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer = Writer.open(uri, bundle.load(base_bundle()))
+    assert sorted(writer.entries()) == [source.name for source in sources]
+    assert terms(writer) == counted(writer)
+    assert writer.dataset("model").count_rows() == len(bundle.load(base_bundle()).description.files) + 1
+
+
+@pytest.mark.parametrize("table", ["terms", "model"])
+def test_a_store_that_was_made_in_part_is_made_whole(tmp_path: Path, shop: Path, table: str) -> None:
+    uri = str(tmp_path / "store")
+    Writer.open(uri, bundle.load(base_bundle()))
+    shutil.rmtree(tmp_path / f"store/{table}.lance")
+    writer = Writer.open(uri, bundle.load(base_bundle()))
+    writer.commit([built(Source(str(shop), "shop"), uri)])
+    index_all(writer)
+    assert Fleet(uri, Access()).ask("Cart.total", min_score=0).hits

@@ -20,7 +20,6 @@ import pytest
 
 from codesearch import bundle
 from codesearch.fleet.access import Access
-from codesearch.fleet.build import Built
 from codesearch.fleet.commit import Writer
 from codesearch.fleet.search import Fleet
 from codesearch.fleet.sources import Source
@@ -94,11 +93,13 @@ def test_drivers_at_a_time_write_what_one_does_into_a_folder(
     names = [source.name for source in sources]
     here, there = str(tmp_path / "store"), f"{bucket}/store"
     filled(here, sources)
-    writer = Writer.open(there, bundle.load(base_bundle()))
-    made: list[list[Built]] = [[built(source, there) for source in sources] for _ in range(3)]
     done: list[Any] = []
-    together(lambda number: done.extend(Writer(there, writer.identity).commit(made[number])), len(made))
-    index_all(writer)
+
+    def drive(_: int) -> None:
+        done.extend(Writer.open(there, bundle.load(base_bundle())).commit([built(source, there) for source in sources]))
+
+    together(drive, 3)
+    index_all(Writer.open(there, bundle.load(base_bundle())))
     assert sorted(entry.repository for entry in done) == sorted(names)
     assert faults(there) == []
     assert dict(of_store(there, names)) == dict(of_store(here, names))
