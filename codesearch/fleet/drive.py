@@ -25,11 +25,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its maker
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and warn of a change of its own to come
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from codesearch.errors import StorageError, UsageError
 from codesearch.fleet.events import Event, Failed, Finished, Indexed, Noted, Tidying, Unchanged
-from codesearch.fleet.failures import short, storing
+from codesearch.fleet.failures import of_task, storing
 
 if TYPE_CHECKING:
     from codesearch.bundle import Bundle
@@ -50,7 +50,7 @@ def cluster() -> Iterator[None]:
     """Be connected with the cluster that RAY_ADDRESS names, or with one on this machine that ends with this process.
 
     Raises:
-        StorageError: there is no cluster at that address.
+        StorageError: there is no cluster at that address, or it has lost what it was to do, each time again.
     """
     if ray.is_initialized():
         yield
@@ -70,6 +70,11 @@ def cluster() -> Iterator[None]:
             signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
     try:
         yield
+    except RayError as error:
+        raise StorageError(
+            f"the Ray cluster has lost work: {of_task(error)}. What is in is in; run the same command again, with more "
+            "--memory if that was short."
+        ) from error
     finally:
         ray.shutdown()
 
@@ -169,7 +174,7 @@ class _Run:
         except RayError as error:
             # Maybe its worker died each time of a file of the repository's: then that is not parsed.
             attempt.careful, died = True, attempt.careful
-            built = Unbuilt(short(str(error.cause if isinstance(error, RayTaskError) else error)))
+            built = Unbuilt(of_task(error))
             if not died:
                 attempt.failed -= 1
         match built:

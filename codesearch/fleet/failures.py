@@ -24,6 +24,11 @@ def short(said: str) -> str:
     return safe(_NOISE.sub("", said.strip().partition("\n")[0])).rstrip(". ")[:300]
 
 
+def of_task(error: Exception) -> str:
+    """Return, in the same way, why a task of Ray's failed: what it raised, or what became of its worker."""
+    return short(str(getattr(error, "cause", error)))
+
+
 @contextmanager
 def storing(uri: str) -> Iterator[None]:
     """Turn what Lance raises about the store at URI into StorageError."""

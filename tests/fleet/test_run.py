@@ -160,6 +160,24 @@ def test_a_driver_that_is_killed_loses_and_duplicates_nothing(
     assert after["chunks"]["acme/billing"] >= len(BILLING)
 
 
+def test_workers_that_die_each_time_are_an_error_that_says_what_to_do(cluster: dict[str, str]) -> None:
+    """As they do where memory is short while fragments are merged, which nothing else can take over."""
+    dying = """
+import os, ray
+from codesearch.errors import StorageError
+from codesearch.fleet import drive
+@ray.remote(max_retries=0)
+def die(): os._exit(1)
+try:
+    with drive.cluster():
+        ray.get(die.remote())
+except StorageError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", dying], capture_output=True, text=True, env=cluster, timeout=60)
+    assert "lost work" in done.stdout and "run the same command again" in done.stdout, done.stderr
+
+
 def test_nothing_in_the_folder_one_stands_in_is_taken_for_a_module(run: Command, tmp_path: Path) -> None:
     """Ray's workers look for modules where the driver stands, and that may be in a stranger's repository."""
     folder = tmp_path / "strange"
