@@ -1,7 +1,7 @@
 """Adapting a retriever to one repository, from what the repository itself offers: minutes, on a processor.
 
-    material (documents.py) ─▶ pairs ─ contrast ─┐
-                            └▶ groups ─ Revela ──┴▶ difference to the base (adapt.py) ─▶ retriever
+    shown (shown.py) ─▶ pairs ─ contrast ─┐
+                     └▶ groups ─ Revela ──┴▶ difference to the base (adapt.py) ─▶ retriever
 
 Nothing here knows who asks what: development questions come with the run, say when to stop, and are never learnt from.
 The LM goes on learning meanwhile, and is thrown away.
@@ -10,8 +10,9 @@ The LM goes on learning meanwhile, and is thrown away.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -25,21 +26,19 @@ from codesearch.encode import HEADING
 from codesearch.errors import UsageError
 from codesearch.events import Trained
 from revela_train.adapt import Anchored
-from revela_train.batches import Bags, PairSampler
-from revela_train.config import CODE, AdaptConfig, Objective, PretrainConfig, RevelaConfig
-from revela_train.documents import Material
-from revela_train.groups import Group, GroupConfig, GroupSampler, only
-from revela_train.joint import Balance, Heard, gain, heard, revela_loss, weights_of
+from revela_train.batches import Bags, PairBatch
+from revela_train.checkpoint import Kept
+from revela_train.config import CODE, AdaptConfig, Objective, RevelaConfig
+from revela_train.distributed import ALONE, World
+from revela_train.groups import Group
+from revela_train.joint import Balance, Heard, gain, heard, learn, revela_loss, weights_of
 from revela_train.lm import EmbeddedLM
 from revela_train.loop import rate
 from revela_train.objective import encoded, pairs_loss
 from revela_train.retriever import StaticRetriever
 from revela_train.revela import losses, similarities
+from revela_train.shown import Shown
 
-_UNSEEN: Final = 10
-"""Every so many-th cluster of documents stays out of training, to measure the LM on."""
-_MEASURED: Final = 8
-"""Groups of those."""
 _JUDGED: Final = 20
 """Development questions from which on they say when to stop; fewer say nothing."""
 _LEAST: Final = 60.0
@@ -102,82 +101,102 @@ class Adapted:
     """Revela's of the retriever's gradient, step by step."""
     heard: Heard | None = None
     """What the LM made of unseen documents at the end; None without an LM, or without documents enough."""
+    history: list[tuple[float | None, float | None]] = field(default_factory=list)
+    """Losses of the LM and of the pairs, step by step."""
 
 
 def adapt(
     base: StaticRetriever,
     counts: Tensor,
-    material: Material,
+    shown: Shown,
     embedded: EmbeddedLM | None,
     development: Development | None,
     config: AdaptConfig,
+    us: World = ALONE,
+    kept: Kept | None = None,
 ) -> Generator[Trained, None, Adapted]:
-    """Adapt BASE, whose pieces occurred COUNTS (V,) times in pretraining, to MATERIAL; yield how it goes.
+    """Adapt BASE, whose pieces occurred COUNTS (V,) times in pretraining, to what is SHOWN; yield how it goes.
 
-    EMBEDDED, needed but for pairs alone, is changed. Raises TooLittleError for material that is too small.
+    EMBEDDED, needed but for pairs alone, is changed. Process US has its part of every step; DEVELOPMENT is the first
+    one's, and what it says goes for all. What is KEPT of an earlier run by CONFIG is gone on from, with the same losses
+    if steps alone end it. Raises TooLittleError where little is shown, UsageError where it can not be shared.
     """
-    chunks = len(material.pieces.repository)
-    if chunks < FEWEST:
-        raise TooLittleError(f"{chunks} distinct chunks are too few to learn from; {FEWEST} are needed")
+    if shown.chunks < FEWEST:
+        raise TooLittleError(f"{shown.chunks} distinct chunks are too few to learn from; {FEWEST} are needed")
     torch.manual_seed(config.seed)
     paper = config.objective is Objective.REVELA
-    judged = development is not None and len(development.right) >= _JUDGED
+    judged = bool(us.told(development is not None and len(development.right) >= _JUDGED))
     if not judged:
         config = replace(config, rate=config.careful_rate)
     model = Anchored(base, counts, _FREE if paper else config.anchor)
-    pairs = None if paper or config.share >= 1 else _pairs(material, config)
-    groups, unseen = (None, []) if config.objective is Objective.PAIRS else _groups(material, config)
-    if groups is not None and embedded is None:
+    if shown.groups is not None and embedded is None:
         raise UsageError("Revela needs an LM")
-    if groups is None and pairs is None:
+    if shown.groups is None and shown.pairs is None:
         raise TooLittleError("too few files have several documents for Revela to learn from; use pairs")
-    trainer = _Trainer(model, embedded if groups else None, pairs, groups, config, chunks)
-    before = best = development.mrr(model) if development else 0.0
-    kept, kept_step, waited = model.difference.detach().clone(), 0, 0
-    while not trainer.over:
+    trainer = _Trainer(model, embedded, shown, config, us)
+    before = development.mrr(model) if development else 0.0
+    best = _Best(model.difference.detach().clone(), before)
+    if kept is not None:
+        trainer.resume(kept, best)
+    while not trainer.over and best.waited < config.patience:
         trainer.step()
         last = trainer.over
-        if trainer.steps % config.evaluate_every and not last:
-            continue
-        mrr = development.mrr(model) if development and development.right else None
-        shown = None
-        if unseen and embedded is not None:
-            shown = gain(trainer.weights_of, embedded, unseen[0], pointer=config.pointer and not paper)
-        yield Trained(trainer.steps, config.steps, trainer.progress, trainer.loss, shown, before, mrr, trainer.seconds)
-        if not judged or (mrr is not None and mrr > best):
-            best, waited = mrr or best, 0
-            kept, kept_step = model.difference.detach().clone(), trainer.steps
-        elif (waited := waited + 1) >= config.patience:
-            break
+        if trainer.steps % config.evaluate_every == 0 or last:
+            mrr = development.mrr(model) if development and development.right else None
+            heard_now = None
+            if shown.unseen and embedded is not None and us.first:
+                heard_now = gain(trainer.weights_of, embedded, shown.unseen[0], pointer=config.pointer and not paper)
+            if us.told(not judged or (mrr is not None and mrr > best.mrr)):
+                best.take(model.difference, trainer.steps, mrr)
+            else:
+                best.waited += 1
+            said = trainer.progress, trainer.loss, heard_now, before, mrr, trainer.seconds
+            yield Trained(trainer.steps, config.steps, *said)
+        if kept is not None and us.first and (trainer.steps % config.checkpoint_every == 0 or last):
+            trainer.save(kept, best)
     with torch.no_grad():
-        model.difference.copy_(kept if paper else kept * config.distance)
+        model.difference.copy_(best.difference if paper else best.difference * config.distance)
     after = development.mrr(model) if development else 0.0
     found = None
-    if groups is not None and embedded is not None and unseen:
-        found = heard(trainer.weights_of, embedded, unseen, pointer=config.pointer and not paper)
-    return Adapted(model.retriever(), kept_step, trainer.seconds, before, after, trainer.shares, found)
+    if shown.groups is not None and embedded is not None and shown.unseen and us.first:
+        found = heard(trainer.weights_of, embedded, shown.unseen, pointer=config.pointer and not paper)
+    made = model.retriever()
+    return Adapted(made, best.step, trainer.seconds, before, after, trainer.shares, found, trainer.history)
+
+
+@dataclass(slots=True)
+class _Best:
+    """What answers the development questions best so far, and for how many looks it has."""
+
+    difference: Tensor
+    mrr: float
+    step: int = 0
+    waited: int = 0
+
+    def take(self, difference: Tensor, step: int, mrr: float | None) -> None:
+        self.difference.copy_(difference.detach())
+        self.mrr, self.step, self.waited = mrr or self.mrr, step, 0
 
 
 class _Trainer:
     """One run's models, optimiser and clock."""
 
     def __init__(
-        self,
-        model: Anchored,
-        embedded: EmbeddedLM | None,
-        pairs: PairSampler | None,
-        groups: GroupSampler | None,
-        config: AdaptConfig,
-        chunks: int,
+        self, model: Anchored, embedded: EmbeddedLM | None, shown: Shown, config: AdaptConfig, us: World
     ) -> None:
-        self.steps = 0
+        for name, count in (("groups", config.groups), ("pairs", config.batch)):
+            if count % us.size:
+                raise UsageError(f"{count} {name} a step can not be shared by {us.size} processes")
+        self.history: list[tuple[float | None, float | None]] = []
+        """Losses of the LM and of the pairs, a step."""
         self.shares: list[float] = []
         self.loss: float | None = None
-        """Of the LM in the last step."""
-        self._model, self._embedded, self._pairs, self._groups, self._config = model, embedded, pairs, groups, config
+        """Of the LM in the last step that had it."""
+        self._model, self._shown, self._config, self._us = model, shown, config, us
+        self._embedded = embedded if shown.groups else None
         self._balance = Balance(min(config.share, 0.99))
         self._own = [model.difference]
-        self._of_lm = list(embedded.parameters()) if embedded else []
+        self._of_lm = list(self._embedded.parameters()) if self._embedded else []
         paper = config.objective is Objective.REVELA
         self._optimiser = torch.optim.AdamW(
             [
@@ -188,8 +207,12 @@ class _Trainer:
             fused=True,  # most of a step without Revela is the optimiser's, over a table of which few rows moved
         )
         self._peaks = [group["lr"] for group in self._optimiser.param_groups]
-        self._budget, self._work = config.budget, budget_for(chunks)
+        self._work = budget_for(shown.chunks)
         self._began, self._worked = time.monotonic(), time.thread_time()
+
+    @property
+    def steps(self) -> int:
+        return len(self.history)
 
     @property
     def seconds(self) -> float:
@@ -201,10 +224,11 @@ class _Trainer:
 
         Seconds are the clock's where somebody set a budget, else those that this process was let to work.
         """
-        if self._budget is not None:
-            spent = self.seconds / self._budget
-        else:
+        budget = self._config.budget
+        if budget is None:
             spent = max((time.thread_time() - self._worked) / self._work, self.seconds / (_BUSY * self._work))
+        else:
+            spent = self.seconds / budget if budget else 0.0
         return min(max(self.steps / self._config.steps, spent), 1.0)
 
     @property
@@ -224,61 +248,54 @@ class _Trainer:
         return weights_of(self._model.bags, group, self.temperature)
 
     def step(self) -> None:
+        config, shown = self._config, self._shown
         thousandth = int(1000 * self.progress)
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate(thousandth, 1000)
         self._optimiser.zero_grad()
-        pairs = pairs_loss(self._model.bags, self._pairs(self.steps), self._config.temperature) if self._pairs else None
-        revela = None
-        if self._groups and (self._pairs is None or self.steps % self._config.revela_every == 0):
-            revela = self._of_revela(self._groups(self.steps))
-        if pairs is not None and revela is not None:
-            self._balance(self._own, self._of_lm, pairs, revela)
-            self.shares.append(self._balance.share)
-        else:
-            if self._groups and pairs is not None:
-                self.shares.append(0.0)
-            total = pairs if revela is None else revela
-            assert total is not None, "there are pairs or groups"
-            total.backward()
+        pairs = partial(self._of_pairs, shown.pairs) if shown.pairs else None
+        due = shown.pairs is None or self.steps % config.revela_every == 0
+        revela = partial(self._of_revela, shown.groups) if shown.groups and due else None
+        found = learn(self._own, self._of_lm, self._balance, self._us, pairs, revela, config.groups)
+        if shown.groups and shown.pairs:
+            self.shares.append(self._balance.share if due else 0.0)
         if revela is not None:
-            self.loss = revela.item()
+            self.loss = found[0]
             nn.utils.clip_grad_norm_(self._of_lm, 1.0)
         self._optimiser.step()
-        self.steps += 1
+        self.history.append(found)
 
-    def _of_revela(self, group: Group) -> Tensor:
+    def _of_pairs(self, pairs: Callable[[int], PairBatch]) -> Tensor:
+        return pairs_loss(self._model.bags, pairs(self.steps), self._config.temperature, self._us)
+
+    def _of_revela(self, groups: Callable[[int], Group], number: int) -> Tensor:
         assert self._embedded is not None, "groups come with an LM"
+        group = groups(self.steps * self._config.groups + number)
         if self._config.objective is Objective.REVELA:
             vectors = encoded(self._model.bags, group.bags)
             return losses(similarities(vectors, vectors), self._embedded.lm, group.ids, group.mask, CODE).total
         return revela_loss(self._model.bags, self._embedded, group, self.temperature, pointer=self._config.pointer)
 
+    def save(self, kept: Kept, best: _Best) -> None:
+        """Have all KEPT that `resume` needs."""
+        stands = {"history": self.history, "shares": self.shares, "loss": self.loss, "norms": self._balance.norms}
+        stands |= {"best": [best.mrr, best.step, best.waited], "config": asdict(self._config)}
+        kept.save(self.steps, self._learnt(best), self._optimiser, stands)
 
-def _pairs(material: Material, config: AdaptConfig) -> PairSampler:
-    chunks = len(material.pieces.repository)
-    batch = min(config.batch, chunks // 2)
-    documented = int((np.diff(material.pieces.doc.offsets) >= 3).sum())
-    # Each text is met about as often as each body is.
-    doc_share = min(config.doc_share, 2 * documented / chunks)
-    name_share = 1 - doc_share - config.half_share
-    drawn = PretrainConfig(
-        seed=config.seed, batch=batch, repositories_a_batch=1, doc_share=doc_share, name_share=name_share
-    )
-    return PairSampler(material.pieces, drawn, links=material.links, link_share=config.link_share)
+    def resume(self, kept: Kept, best: _Best) -> None:
+        """Go on from where a run stood, if one is KEPT."""
+        stood = kept.load(self._learnt(best), self._optimiser)
+        if stood is None:
+            return
+        if stood["config"] != asdict(self._config):
+            raise UsageError(f"{kept.uri} holds a run with another configuration; name another place, or remove it")
+        self.history = [(loss, contrast) for loss, contrast in stood["history"]]
+        self.shares, self.loss = stood["shares"], stood["loss"]
+        self._balance.norms = tuple(stood["norms"]) if stood["norms"] else None
+        best.mrr, best.step, best.waited = stood["best"]
 
-
-def _groups(material: Material, config: AdaptConfig) -> tuple[GroupSampler | None, list[Group]]:
-    """Return what groups are drawn from, and groups of other documents to measure on."""
-    if material.library is None:
-        return None, []
-    drawn = GroupConfig(seed=config.seed, asked=config.asked and config.objective is not Objective.REVELA)
-    out = material.library.cluster % _UNSEEN == _UNSEEN // 2
-    groups = GroupSampler(only(material.library, ~out), drawn)
-    if not len(groups):
-        return None, []
-    unseen = GroupSampler(only(material.library, out), replace(drawn, distractors=0))
-    return groups, [unseen(i) for i in range(_MEASURED)] if len(unseen) >= drawn.documents else []
+    def _learnt(self, best: _Best) -> nn.Module:
+        return nn.ParameterList([*self._own, *self._of_lm, nn.Parameter(best.difference, requires_grad=False)])
 
 
 def development(

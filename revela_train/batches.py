@@ -31,6 +31,10 @@ class Bags:
         lengths = np.array([len(r) for r in rows], np.int64)
         return cls(np.concatenate([*rows, np.empty(0, np.uint16)]).astype(np.int64), np.cumsum(lengths) - lengths)
 
+    def rows(self) -> list[Sequence]:
+        """Return the texts one by one."""
+        return np.split(self.pieces.astype(np.uint16), self.offsets[1:])
+
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +63,24 @@ def load(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> di
             state.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where the checkpoints of a run are: in a folder, with a copy where another machine finds it."""
+
+    folder: Path
+    uri: str
+
+    def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]) -> None:
+        """Write where the run stands, as `save` does, to both."""
+        save(self.folder, step, model, optimiser, run)
+        send(self.folder, self.uri)
+
+    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
+        """Put MODEL and OPTIMISER where the run stood by the later of both, as `load` does."""
+        fetch(self.folder, self.uri)
+        return load(self.folder, model, optimiser)
 
 
 def send(folder: Path, uri: str) -> None:

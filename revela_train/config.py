@@ -113,10 +113,12 @@ class AdaptConfig:
     seed: int = 0
     steps: int = 300
     budget: float | None = None
-    """Seconds of training by the clock; None: by size, and longer on a busy machine. Whichever of steps and seconds is
-    used up first ends it, and the rate has come down to zero by then."""
+    """Seconds of training by the clock; None: by size, and longer on a busy machine; 0: as long as the steps take.
+    Whichever of steps and seconds is used up first ends it, and the rate has come down to zero by then."""
     batch: int = 256
-    """Pairs a step, at most half of the repository's chunks."""
+    """Pairs a step, at most half of the repository's chunks; shared among the processes."""
+    groups: int = 1
+    """Of documents in a step with Revela, shared among the processes."""
     rate: float = 2e-3
     """Adam's peak learning rate of the retriever."""
     anchor: float = 1000.0
@@ -150,6 +152,8 @@ class AdaptConfig:
     """Steps between two looks at the development questions."""
     patience: int = 4
     """Looks without a gain after which training stops."""
+    checkpoint_every: int = 100
+    """Steps between two checkpoints, where they are kept; so many looks."""
     distance: float = 0.75
     """How far to go from the base to what was learnt. Weights on the way between both are as good at what was learnt,
     and keep more of what the base knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""

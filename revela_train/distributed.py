@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 import torch
 import torch.distributed as dist
@@ -18,6 +20,9 @@ import torch.distributed.nn
 from torch import Tensor
 
 from codesearch.errors import UsageError
+
+_PATIENCE: Final = timedelta(hours=12)
+"""How long processes wait for each other: while the first reads what there is to learn from, the others do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,14 @@ class World:
                     gradient /= self.size
         return gradients
 
+    def told(self, number: float) -> float:
+        """Return the NUMBER that the first process has: what all go by."""
+        if self.size == 1:
+            return number
+        said = torch.tensor(number, dtype=torch.float64, device=self.device)
+        dist.broadcast(said, 0)
+        return float(said)
+
     def mean(self, number: float) -> float:
         """Return the mean of NUMBER over the processes."""
         if self.size == 1:
@@ -68,6 +81,9 @@ class World:
         """Wait until all are here."""
         if self.size > 1:
             dist.barrier()
+
+
+ALONE: Final = World()
 
 
 def usual_device() -> torch.device:
@@ -87,7 +103,7 @@ def world(device: str | None = None) -> Iterator[World]:
     if where.type == "cuda":
         torch.cuda.set_device(where)
     if size > 1:
-        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield World(rank, size, where)
     finally:

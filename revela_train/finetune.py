@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +24,12 @@ from revela_train import checkpoint
 from revela_train.adaptation import TooLittleError
 from revela_train.config import FinetuneConfig, Objective
 from revela_train.distributed import World
-from revela_train.joint import Balance
+from revela_train.joint import Balance, learn
 from revela_train.lm import OpenLM, document_losses
 from revela_train.loop import rate
-from revela_train.objective import info_nce
+from revela_train.objective import contrast
 from revela_train.revela import document_weights, losses, similarities
-from revela_train.texts import TextGroup, TextGroups, TextPairs, TextPairSampler
+from revela_train.texts import TextGroup, TextGroups, TextPairSampler
 from revela_train.transformer import TransformerRetriever
 
 _FINE: Final = 10_000
@@ -139,47 +140,31 @@ class Finetuning:
         """Set the gradients of both models; return the losses of the LM and of the pairs."""
         config, world = self.config, self.world
         torch.manual_seed(hash((config.seed, step, world.rank)) % 2**31)  # dropout
-        of_pairs = of_own = loss = contrast = None
-        if self.pairs is not None:
-            with self._precision():
-                found = self._contrast(self.pairs(step))
-            of_pairs = world.averaged(torch.autograd.grad(found, own, allow_unused=True))
-            contrast = found.item()
-        if self.groups is not None and self.lm is not None:
-            mine = range(world.rank, config.groups, world.size)
-            sums: list[Tensor | None] = [None] * (len(own) + len(of_lm))
-            total = 0.0
-            for number in mine:
-                with self._precision():
-                    found = self._revela(self.groups(step * config.groups + number)) / len(mine)
-                for i, gradient in enumerate(torch.autograd.grad(found, [*own, *of_lm], allow_unused=True)):
-                    before = sums[i]
-                    sums[i] = gradient if before is None else before if gradient is None else before.add_(gradient)
-                total += found.item()
-            of_own = world.averaged(sums)
-            loss = world.mean(total)
-        if of_pairs is not None and of_own is not None:
-            balance.blend(own, of_lm, of_pairs, of_own)
+        pairs = partial(self._contrast, self.pairs, step) if self.pairs is not None else None
+        revela = partial(self._of_group, self.groups, step) if self.groups is not None and self.lm is not None else None
+        losses = learn(own, of_lm, balance, world, pairs, revela, config.groups)
+        if pairs is not None and revela is not None:
             self.shares.append(balance.share)
-        else:
-            for parameter, gradient in zip([*own, *of_lm], of_pairs if of_own is None else of_own, strict=False):
-                parameter.grad = gradient
-        return loss, contrast
+        return losses
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.bf16)
 
-    def _contrast(self, batch: TextPairs) -> Tensor:
-        """Return the contrastive loss of BATCH, of which this process encodes its part."""
-        world = self.world
-        mine = batch.part(world.rank, world.size)
-        queries, passages = (
-            world.gathered(self.retriever.vectors(texts, role, longest=self.config.longest))
-            for texts, role in ((mine.queries, "query"), (mine.passages, "passage"))
-        )
-        body = torch.cat([torch.from_numpy(batch.part(rank, world.size).body) for rank in range(world.size)])
-        same = (body[:, None] == body) & ~torch.eye(len(body), dtype=torch.bool)
-        return info_nce(queries, passages, self.config.pair_temperature, same.to(queries.device))
+    def _contrast(self, pairs: TextPairSampler, step: int) -> Tensor:
+        """Return the contrastive loss of the PAIRS of STEP, of which this process encodes its part."""
+        mine = pairs(step).part(self.world.rank, self.world.size)
+        with self._precision():
+            queries, passages = (
+                self.retriever.vectors(texts, role, longest=self.config.longest)
+                for texts, role in ((mine.queries, "query"), (mine.passages, "passage"))
+            )
+        body = torch.from_numpy(mine.body)
+        return contrast(queries, passages, body, self.config.pair_temperature, self.world)
+
+    def _of_group(self, groups: TextGroups, step: int, number: int) -> Tensor:
+        """Return the loss of the LM on one of the GROUPS of STEP, by its NUMBER."""
+        with self._precision():
+            return self._revela(groups(step * self.config.groups + number))
 
     def _similarities(self, group: TextGroup) -> Tensor:
         longest, half = self.config.longest, self.config.revela.first_half

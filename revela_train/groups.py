@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from revela_train.batches import Bags
 from revela_train.corpus import Pieces, Ragged
-from revela_train.lm import padded
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,22 +127,45 @@ def _called(corpus: Pieces, row: int) -> NDArray[np.uint16]:
     return np.concatenate((corpus.path[row], corpus.symbol[row]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Group:
     """B documents, as both models read them."""
 
     bags: Bags
     """For the retriever: the distinct pieces of each."""
-    ids: Tensor
-    """(B, L), tokens for the LM, right-padded."""
-    mask: Tensor
-    """(B, L)."""
+    tokens: Ragged
+    """For the LM: the words that each is asked with, where it is, then the document."""
     rows: NDArray[np.int64]
     """Which documents of the library."""
     queries: Bags | None = None
     """What each is asked for with; None where each is its own query."""
-    counted: Tensor | None = None
-    """(B, L), which tokens have a loss; None for all."""
+    words: NDArray[np.int64] | None = None
+    """(B,), how many of its tokens are what it is asked with, which have no loss; None where none is."""
+
+    @cached_property
+    def _padded(self) -> tuple[Tensor, Tensor]:
+        from revela_train.lm import padded
+
+        return padded([row.tolist() for row in map(self.tokens.__getitem__, range(len(self.tokens)))])
+
+    @property
+    def ids(self) -> Tensor:
+        """(B, L), tokens for the LM, right-padded."""
+        return self._padded[0]
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, L)."""
+        return self._padded[1]
+
+    @cached_property
+    def counted(self) -> Tensor | None:
+        """(B, L), which tokens have a loss; None for all."""
+        if self.words is None:
+            return None
+        import torch
+
+        return self.mask * (torch.arange(self.mask.shape[1]) >= torch.from_numpy(self.words)[:, None])
 
 
 class GroupSampler:
@@ -229,12 +255,12 @@ class GroupSampler:
     def group(self, rows: Sequence[int], rng: np.random.Generator) -> Group:
         """Return the documents ROWS as a group, each cut at the same place for both models."""
         shelf, config = self._shelf, self._config
-        bags, ids, queries, counted = [], [], [], []
+        bags, tokens_of, queries, words = [], [], [], []
         for row in rows:
-            pieces, tokens, said = shelf.pieces[row], shelf.tokens[row], []
+            pieces, tokens, said = shelf.pieces[row], shelf.tokens[row], shelf.tokens[row][:0]
             if config.asked and shelf.words is not None:
                 queries.append(np.unique(shelf.words.pieces[row]))
-                said = shelf.words.tokens[row][: config.words].tolist()
+                said = shelf.words.tokens[row][: config.words]
             spare = len(tokens) - (config.longest - len(said))
             if spare > 0:
                 start = int(rng.integers(spare + 1))
@@ -243,7 +269,7 @@ class GroupSampler:
                 pieces = pieces[int(start * ratio) : max(int(end * ratio), int(start * ratio) + 1)]
                 tokens = tokens[start:end]
             bags.append(np.unique(pieces))
-            ids.append([*said, *tokens.tolist()])
-            counted.append([0] * len(said) + [1] * len(tokens))
-        held = Bags.of(bags), *padded(ids), np.array(rows)
-        return Group(*held, Bags.of(queries), padded(counted)[0]) if config.asked else Group(*held)
+            tokens_of.append(np.concatenate((said, tokens)))
+            words.append(len(said))
+        held = Bags.of(bags), Ragged.of(tokens_of), np.array(rows)
+        return Group(*held, Bags.of(queries), np.array(words)) if config.asked else Group(*held)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from revela_train.attention import read
+from revela_train.distributed import World
 from revela_train.groups import Group
 from revela_train.lm import OpenLM, document_losses, losses_again
 from revela_train.objective import Encode, encoded
@@ -105,6 +106,44 @@ class Balance:
             parameter.grad = _sum(one, other, scale)
         for parameter, gradient in zip(lm, of_own[len(retriever) :], strict=True):
             parameter.grad = gradient
+
+
+def learn(
+    own: Sequence[nn.Parameter],
+    of_lm: Sequence[nn.Parameter],
+    balance: Balance,
+    us: World,
+    pairs: Callable[[], Tensor] | None,
+    revela: Callable[[int], Tensor] | None,
+    groups: int,
+) -> tuple[float | None, float | None]:
+    """Set the gradients of both models from one step's pairs, groups, or both; return the losses of groups and pairs.
+
+    REVELA gives the loss of one of a step's GROUPS, by its number. Process US has its part of them; all learn the mean.
+    """
+    of_pairs = of_own = loss = contrast = None
+    if pairs is not None:
+        found = pairs()
+        of_pairs = us.averaged(torch.autograd.grad(found, own, allow_unused=True))
+        contrast = found.item()
+    if revela is not None:
+        mine = range(us.rank, groups, us.size)
+        sums: list[Tensor | None] = [None] * (len(own) + len(of_lm))
+        total = 0.0
+        for number in mine:
+            found = revela(number) / len(mine)
+            for i, gradient in enumerate(torch.autograd.grad(found, [*own, *of_lm], allow_unused=True)):
+                before = sums[i]
+                sums[i] = gradient if before is None else before if gradient is None else before.add_(gradient)
+            total += found.item()
+        of_own = us.averaged(sums)
+        loss = us.mean(total)
+    if of_pairs is not None and of_own is not None:
+        balance.blend(own, of_lm, of_pairs, of_own)
+    else:
+        for parameter, gradient in zip([*own, *of_lm], of_pairs if of_own is None else of_own, strict=False):
+            parameter.grad = gradient
+    return loss, contrast
 
 
 def _norm(gradients: Sequence[Tensor | None]) -> float:

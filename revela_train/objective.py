@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from revela_train.batches import Bags, PairBatch
+from revela_train.distributed import ALONE, World
 
 Encode = Callable[[Tensor, Tensor], Tensor]
 """Pieces laid end to end and where each bag begins → unit vectors (B, D)."""
@@ -33,8 +34,17 @@ def info_nce(queries: Tensor, passages: Tensor, temperature: float, same: Tensor
     return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
 
 
-def pairs_loss(encode: Encode, batch: PairBatch, temperature: float) -> Tensor:
-    """Return the contrastive loss of one batch of pairs."""
-    body = torch.from_numpy(batch.body)
-    same = (body[:, None] == body[None, :]) & ~torch.eye(len(body), dtype=torch.bool)
-    return info_nce(encoded(encode, batch.queries), encoded(encode, batch.passages), temperature, same)
+def contrast(queries: Tensor, passages: Tensor, body: Tensor, temperature: float, us: World) -> Tensor:
+    """Return the contrastive loss of the pairs of all processes, of which QUERIES and PASSAGES (B / size, D) are US's.
+
+    BODY (B / size,) names the chunk of each, so that one drawn twice is not its own negative.
+    """
+    queries, passages, body = us.gathered(queries), us.gathered(passages), us.gathered(body.to(queries.device))
+    same = (body[:, None] == body) & ~torch.eye(len(body), dtype=torch.bool, device=body.device)
+    return info_nce(queries, passages, temperature, same)
+
+
+def pairs_loss(encode: Encode, batch: PairBatch, temperature: float, us: World = ALONE) -> Tensor:
+    """Return the contrastive loss of one batch of pairs, of which BATCH is the part of process US."""
+    vectors = encoded(encode, batch.queries), encoded(encode, batch.passages)
+    return contrast(*vectors, torch.from_numpy(batch.body), temperature, us)

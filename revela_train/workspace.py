@@ -42,6 +42,7 @@ from revela_train.config import AdaptConfig, Objective
 from revela_train.distributed import world
 from revela_train.documents import Material, material
 from revela_train.exam import answered
+from revela_train.shown import of_material
 
 _NICE: Final = 10
 """Added to the process's niceness: whoever works on the machine comes first."""
@@ -143,7 +144,8 @@ def attempt(
     offered = material(held.chunks, tokenizer, embedded.tokenizer if embedded else None, held.commits)
     questions, texts = development_of(held, tokenizer)
     yield Adapting("training")
-    adapted = yield from adapt(from_bundle(base), frequencies(), offered, embedded, questions, config)
+    shown = of_material(offered, config)
+    adapted = yield from adapt(from_bundle(base), frequencies(), shown, embedded, questions, config)
     provenance = _provenance(root, base, config, offered, adapted)
     name = f"{base.description.name}, adapted"
     retriever = adapted.retriever

@@ -62,8 +62,8 @@ class FleetStore:
         self._indexed = {column for index in chunks.list_indices() for column in index.columns}
 
     @classmethod
-    def open(cls, uri: str) -> Self:
-        """Open the store at URI as it is now.
+    def open(cls, uri: str, version: int | None = None) -> Self:
+        """Open the store at URI as it is now, or as it was at VERSION.
 
         Raises:
             IndexFormatError: there is none.
@@ -76,7 +76,7 @@ class FleetStore:
                 raise
             raise IndexFormatError(f"there is no store at {uri}. Make it with `codesearch fleet index`.") from error
         identity = Identity.of(chunks.schema, uri)
-        chunks.checkout(chunks.version)  # what comes later is another version
+        chunks.checkout(version or chunks.version)  # what comes later is another version
         cursor = chunks.search().where(col("kind") == CURSOR).select(["entry"]).to_arrow()
         terms.checkout(json.loads(cursor["entry"][0].as_py())["terms"])
         return cls(uri, chunks, terms, identity)
@@ -154,6 +154,13 @@ class FleetStore:
         found = self._chunks.take_row_ids(list(row_ids)).select(["text"]).with_row_id().to_arrow()
         text = dict(zip(found["_rowid"].to_pylist(), found["text"].to_pylist(), strict=True))
         return [text[number] or "" for number in row_ids]
+
+    def code(self, repository: str) -> pa.Table:
+        """Return path, lines, symbol and source of each chunk of REPOSITORY."""
+        columns = ["path", "start_line", "end_line", "symbol", "text"]
+        wanted = (col("repository") == repository) & (col("kind") != ENTRY)
+        table: pa.Table = self._chunks.search().where(wanted).select(columns).to_arrow()
+        return table
 
     def frequencies(self, terms: Collection[str], among: Collection[str] | None) -> Mapping[str, tuple[int, int]]:
         """Return, for those of TERMS that occur AMONG some repositories (None: all), how many chunks and files do."""

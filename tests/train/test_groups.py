@@ -83,7 +83,7 @@ def test_revela_gets_its_share_of_the_gradient_and_the_lm_learns_from_its_own_lo
     embedded.tokenizer.add_tokens([f"t{i}" for i in range(PIECES)])
     retriever = StaticRetriever(PIECES, 16)
     group = GroupSampler(shelf, CONFIG)(0)
-    group = type(group)(group.bags, group.ids % embedded.lm.config.vocab_size, group.mask, group.rows)
+    group = replace(group, tokens=replace(group.tokens, values=group.tokens.values % embedded.lm.config.vocab_size))
     own, of_lm = [retriever.vectors], list(embedded.parameters())
     balance = Balance(0.3)
     pairs = (retriever.vectors**2).sum()
@@ -105,7 +105,7 @@ def test_what_is_heard_of_unseen_documents_is_what_each_weighing_gives(shelf: Li
     embedded = lm.create(0, tokenizer.train(["a b c d e f g h"] * 20, PIECES + 10))
     retriever = StaticRetriever(PIECES, 16)
     group = GroupSampler(shelf, CONFIG)(0)
-    group = type(group)(group.bags, group.ids % embedded.lm.config.vocab_size, group.mask, group.rows)
+    group = replace(group, tokens=replace(group.tokens, values=group.tokens.values % embedded.lm.config.vocab_size))
     found = heard(partial(weights_of, retriever.bags, temperature=0.1), embedded, [group])
     assert found.best <= min(found.uniform, found.shuffled)
     assert found.none > 0

@@ -35,6 +35,7 @@ from revela_train.adapt import from_bundle
 from revela_train.adaptation import Adapted
 from revela_train.config import AdaptConfig, Objective
 from revela_train.documents import material
+from revela_train.shown import of_material
 from revela_train.workspace import frequencies, train
 
 DEEDS = {
@@ -87,7 +88,8 @@ def adapted(root: Path, config: AdaptConfig) -> Adapted:
     """Adapt the base to all of ROOT."""
     base = load(base_bundle())
     offered = material(cut(root, Settings()), Tokenizer.from_file(str(base.folder / TOKENIZER)), None)
-    return finish(trainer.adapt(from_bundle(base), frequencies(), offered, None, None, config))[1]
+    shown = of_material(offered, config)
+    return finish(trainer.adapt(from_bundle(base), frequencies(), shown, None, None, config))[1]
 
 
 def test_what_was_learnt_is_gone_a_part_of_the_way(jargon: Path) -> None:
