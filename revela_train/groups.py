@@ -146,7 +146,7 @@ class Group:
     def _padded(self) -> tuple[Tensor, Tensor]:
         from revela_train.lm import padded
 
-        return padded([row.tolist() for row in map(self.tokens.__getitem__, range(len(self.tokens)))])
+        return padded([row.tolist() for row in self.tokens])
 
     @property
     def ids(self) -> Tensor:
@@ -184,7 +184,7 @@ class GroupSampler:
         self._usable[rows] = True
         order = rows[np.argsort(shelf.cluster[rows], kind="stable")]
         clusters, starts = np.unique(shelf.cluster[order], return_index=True)
-        self._rows = dict(zip(clusters.tolist(), np.split(order, starts[1:]), strict=True))
+        self._rows = dict(zip(clusters.tolist(), np.split(order, starts)[1:], strict=True))
         self._clusters: dict[int, NDArray[np.int64]] = {}
         of = shelf.repository[order[starts]]
         plural = np.array([len(self._rows[c]) > 1 for c in clusters.tolist()], dtype=bool)

@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 
 from revela_train import lm, tokenizer  # noqa: E402
 from revela_train.corpus import Ragged  # noqa: E402
-from revela_train.groups import GroupConfig, GroupSampler, Library, Words  # noqa: E402
+from revela_train.groups import GroupConfig, GroupSampler, Library, Words, only  # noqa: E402
 from revela_train.joint import Balance, heard, revela_loss, weights_of  # noqa: E402
 from revela_train.retriever import StaticRetriever  # noqa: E402
 
@@ -52,6 +52,11 @@ def test_the_same_step_gives_the_same_group_and_another_gives_another(shelf: Lib
     one, again, other = GroupSampler(shelf, CONFIG)(3), GroupSampler(shelf, CONFIG)(3), GroupSampler(shelf, CONFIG)(4)
     assert one.rows.tolist() == again.rows.tolist() != other.rows.tolist()
     assert torch.equal(one.ids, again.ids)
+
+
+def test_nothing_to_draw_from_gives_no_groups(shelf: Library) -> None:
+    """As where a repository has so few files that none is left out to be measured on."""
+    assert len(GroupSampler(only(shelf, np.zeros(len(shelf.cluster), np.bool_)), CONFIG)) == 0
 
 
 def test_what_is_asked_for_with_words_is_code_and_has_a_loss_on_its_code_alone(shelf: Library) -> None:
