@@ -36,6 +36,7 @@ from revela_train.hub import Source
 from revela_train.joint import Heard, heard
 from revela_train.lm import OpenLM
 from revela_train.texts import Shelf, TextGroups, TextPairSampler
+from revela_train.tokenizer import of_lm
 from revela_train.transformer import HubLM, TransformerRetriever, adapters
 
 _UNSEEN: Final = 10
@@ -161,8 +162,7 @@ def opened(wanted: Backbone, device: torch.device) -> tuple[TransformerRetriever
 def offered(held_chunks: Sequence[Any], commits: Sequence[Any] = ()) -> Material:
     """Return what a repository offers; what belongs together is found with the embedded pair's own pieces."""
     pieces = Tokenizer.from_file(str(base_bundle() / TOKENIZER))
-    tokens = Tokenizer.from_file(str(lm.shipped() / "tokenizer.json"))
-    return material(held_chunks, pieces, tokens, commits)
+    return material(held_chunks, pieces, of_lm(), commits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from codesearch.errors import UsageError
+from codesearch.fleet.failures import storing
 
 _RUN: Final = "run.json"
 _TABLE: Final = "checkpoint"
@@ -75,11 +76,13 @@ class Kept:
     def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]) -> None:
         """Write where the run stands, as `save` does, to both."""
         save(self.folder, step, model, optimiser, run)
-        send(self.folder, self.uri)
+        with storing(self.uri):
+            send(self.folder, self.uri)
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
         """Put MODEL and OPTIMISER where the run stood by the later of both, as `load` does."""
-        fetch(self.folder, self.uri)
+        with storing(self.uri):
+            fetch(self.folder, self.uri)
         return load(self.folder, model, optimiser)
 
 

@@ -110,24 +110,36 @@ def finetune(
 
 @app.command()
 def organisation(
-    sources: Annotated[list[str], typer.Argument(help="Repositories of git: URLs, folders, files that list them.")],
+    store: Annotated[str, typer.Argument(help="The store that `codesearch fleet index` made: a folder, or s3://….")],
     out: Annotated[Path, typer.Option(help="Where to write the bundle, if it passes.")],
-    work: Annotated[Path, typer.Option(help="Where checkouts and what is made of them are kept; a new folder.")],
+    work: Annotated[
+        str, typer.Option(help="Where draws and checkpoints are kept, a folder or s3://…; a second run goes on there.")
+    ],
+    owner: Annotated[list[str] | None, typer.Option(help="Train on what this owner has. [default: on all]")] = None,
     objective: Annotated[Objective, typer.Option(help="What is minimised.")] = Objective.BOTH,
-    budget: Annotated[float | None, typer.Option(help="Seconds of training. [default: by size, at most 180]")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps, at most.")] = 300,
+    groups: Annotated[int, typer.Option(min=1, help="Groups of documents a step, shared among the processes.")] = 4,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
-    """Train one retriever on many repositories; write it only if it finds held-out functions of theirs better.
+    """Train one retriever on the repositories of a store; write it if it finds held-out functions of theirs better.
 
-    Exits with 1 if it does not. What passes is for a new store: codesearch fleet index … --model OUT --store NEW.
+    Ray reads the repositories, on this machine or on the cluster that RAY_ADDRESS names. On several processes:
+    torchrun --nproc-per-node 2 -m revela_train.cli organisation …, with the same losses as in one.
+
+    Exits with 1 if it does not pass. What does is for a new store: codesearch fleet index … --model OUT --store NEW.
     """
     from codesearch.cli import report
+    from codesearch.cli.fleet import place
     from codesearch.cli.progress import Watch
-    from codesearch.fleet.sources import sources as named
+    from revela_train.distributed import world
     from revela_train.organisation import train
 
-    config = AdaptConfig(objective=objective, budget=budget, seed=seed)
-    done = Watch(Console(stderr=True)).follow(train(named(sources), config, out, work))
+    config = AdaptConfig(objective=objective, steps=steps, groups=groups, budget=0, seed=seed)
+    with world("cpu") as us:
+        console = Console(stderr=True, quiet=not us.first)
+        done = Watch(console).follow(train(place(store), owner or [], config, out, place(work), us))
+    if done is None:
+        return
     print("\n".join(report.proof_lines(done.proof)))
     if done.bundle is None:
         raise typer.Exit(1)

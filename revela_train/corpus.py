@@ -208,6 +208,10 @@ class Ragged:
         """Return the i-th sequence, a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
+    def __iter__(self) -> Iterator[NDArray[np.uint16]]:
+        """Yield all sequences, views."""
+        return map(self.__getitem__, range(len(self)))
+
     @classmethod
     def of(cls, rows: Iterable[Sequence[int]]) -> Ragged:
         """Pack ROWS."""

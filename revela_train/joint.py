@@ -121,7 +121,9 @@ def learn(
 
     REVELA gives the loss of one of a step's GROUPS, by its number. Process US has its part of them; all learn the mean.
     """
-    of_pairs = of_own = loss = contrast = None
+    of_pairs: Sequence[Tensor | None] | None = None
+    of_own: Sequence[Tensor | None] | None = None
+    loss = contrast = None
     if pairs is not None:
         found = pairs()
         of_pairs = us.averaged(torch.autograd.grad(found, own, allow_unused=True))
@@ -141,8 +143,8 @@ def learn(
     if of_pairs is not None and of_own is not None:
         balance.blend(own, of_lm, of_pairs, of_own)
     else:
-        for parameter, gradient in zip([*own, *of_lm], of_pairs if of_own is None else of_own, strict=False):
-            parameter.grad = gradient
+        for parameter, alone in zip([*own, *of_lm], of_own or of_pairs or (), strict=False):
+            parameter.grad = alone
     return loss, contrast
 
 

@@ -1,11 +1,14 @@
-"""One retriever for many repositories: learnt from all of them, proved on functions of all of them, one bundle.
+"""One retriever for many repositories: learnt from the store that holds them, proved on functions of theirs.
 
-    sources ─ checkouts in one folder ─ hold_out ─▶ material ─ adapt ─ export ─▶ candidate ─ prove ─▶ bundle, or none
+    store ─ files of a sample, restored ─ hold_out ─▶ questions ────┬───────────────────┐
+      └──── Ray: pairs and groups of each, less what is asked ─▶ draws ─ adapt ─▶ candidate ─ prove ─▶ bundle, or none
 
-A folder of checkouts is a folder, each part by its own rules, so what is learnt and asked, and the gate, are those of
-every adaptation (`workspace.py`): questions of all repositories are asked of one index of all, and the adapted
-retriever has to find more of the answers, beyond chance, through the ranking that users get. What passes is for a new
-store: `codesearch fleet index --model BUNDLE`.
+Nobody needs a checkout: a store has the code. Where the processes are one machine's or many, `torchrun` says, as for
+`finetune`; the first of them reads, draws by Ray, exports and proves, and all take their part of every step. Draws and
+checkpoints are kept at one place, a folder or on object storage, so that other machines can go on from there.
+
+The gate is that of every adaptation (`workspace.py`), over one index of the whole sample. What passes is for a new
+store: `codesearch fleet index --model BUNDLE`. It has learnt from all that whoever trains was given to see.
 """
 
 from __future__ import annotations
@@ -13,28 +16,37 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
-from codesearch import git
-from codesearch.bundle import Bundle, load
-from codesearch.errors import GitError, UsageError
-from codesearch.eval.heldout import Proof, hold_out, prove
+from tokenizers import Tokenizer
+
+from codesearch.bundle import TOKENIZER, Bundle, load
+from codesearch.errors import UsageError
+from codesearch.eval.heldout import HeldOut, Proof, hold_out, prove
 from codesearch.eval.proof import FEWEST
 from codesearch.events import Adapting, Event, Warned
-from codesearch.fleet.failures import short
-from codesearch.fleet.sources import Source
+from codesearch.fleet.access import Wanted
+from codesearch.fleet.drive import cluster
+from codesearch.fleet.failures import storing
+from codesearch.fleet.schema import Entry
 from codesearch.paths import base_bundle
 from codesearch.settings import Settings
-from revela_train.backbone import Backbone
-from revela_train.config import AdaptConfig
-from revela_train.workspace import attempt
+from revela_train import draws, export, lm, stored
+from revela_train.adapt import from_bundle
+from revela_train.adaptation import adapt
+from revela_train.checkpoint import Kept
+from revela_train.config import AdaptConfig, Objective
+from revela_train.distributed import World
+from revela_train.workspace import development_of, frequencies, provenance
 
-_FETCHED: Final = 8
-"""Repositories that are fetched at a time: what takes long is the network."""
-_TIMEOUT: Final = 600.0
+_SAMPLE: Final = 50_000
+"""Chunks from which on no more repositories are asked about: two indexes of so many take a minute."""
+_SETTINGS: Final = Settings(hidden=True, no_ignore=True)
+"""For restored files: all of them were chosen by the rules of their repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,65 +57,114 @@ class Learnt:
     bundle: Bundle | None
     """None where it did not prove that it helps."""
     repositories: int
+    """That were learnt from."""
     seconds: float
 
 
 def train(
-    sources: Sequence[Source], config: AdaptConfig | Backbone, out: Path, work: Path
-) -> Generator[Event, None, Learnt]:
-    """Train on SOURCES, whose checkouts are kept in WORK, and write the bundle to OUT if it passes the gate.
+    uri: str, owners: Sequence[str], config: AdaptConfig, out: Path, work: str, us: World
+) -> Generator[Event, None, Learnt | None]:
+    """Train on what the store at URI has of OWNERS, or on all, and write the bundle to OUT if it passes the gate.
+
+    Draws and checkpoints are kept at WORK; a run by the same CONFIG goes on from there. Only the first process returns
+    what came of it.
 
     Raises:
-        UsageError: OUT is there already, or none of SOURCES can be read.
-        TooLittleError: there is too little to learn from, or to ask.
+        UsageError: OUT is there already, WORK is another run's, or there is too little to ask.
+        TooLittleError: there is too little to learn from.
+        StorageError: the store can not be read, or there is no Ray cluster.
     """
     began = time.monotonic()
-    if out.exists():
-        raise UsageError(f"{out} is there already: name a new folder for the bundle.")
-    root = work / "code"
-    yield Adapting(f"fetching {len(sources)} repositories")
-    failed = checkouts(sources, root)
-    for name, reason in failed.items():
-        yield Warned(f"{name} is left out: {reason}")
-    if len(failed) == len(sources):
-        raise UsageError("none of the repositories can be read.")
-    yield Adapting("reading what there is to learn from")
-    base, settings = load(base_bundle()), Settings()
-    held = hold_out(root, work / "copy", settings)
-    if len(held.test) < FEWEST:
-        raise UsageError(
-            f"only {len(held.test)} functions or commits can be asked about; {FEWEST} are needed to prove a gain. "
-            "Name more repositories."
+    with TemporaryDirectory(prefix="revela-train-", ignore_cleanup_errors=True) as scratch:
+        folder, held = Path(scratch), None
+        if us.first:
+            if out.exists():
+                raise UsageError(f"{out} is there already: name a new folder for the bundle.")
+            held, entries = yield from _prepared(uri, owners, config, work, folder)
+        us.wait()
+        base = load(base_bundle())
+        tokenizer = Tokenizer.from_file(str(base.folder / TOKENIZER))
+        embedded = None if config.objective is Objective.PAIRS else lm.load(lm.shipped())
+        questions, texts = development_of(held, tokenizer) if held else (None, [])
+        yield Adapting("training")
+        with storing(work):
+            shown = draws.shown(work, config, us)
+        kept = Kept(folder / "checkpoint", work)
+        adapted = yield from adapt(from_bundle(base), frequencies(), shown, embedded, questions, config, us, kept)
+        if held is None:
+            return None
+        yield Adapting("exporting")
+        assert adapted.retriever is not None, "a static one"
+        said = provenance(base, config, adapted) | {
+            "repositories": len(entries),
+            "chunks": shown.chunks,
+            "processes": us.size,
+        }
+        name = f"{base.description.name}, adapted"
+        made = export.export(
+            adapted.retriever, tokenizer, folder / "adapted", name=name, texts=texts, provenance=said, adapted=True
         )
-    tried = yield from attempt(held, root, base, config, work / "adapted")
-    yield Adapting("proving")
-    proof = prove(held, base, tried.bundle, work / "indexes", settings)
-    made = None
-    if proof.verdict.accepted:
-        tried.bundle.folder.rename(out)
-        made = load(out)
-    return Learnt(proof, made, len(sources) - len(failed), time.monotonic() - began)
+        yield Adapting("proving")
+        proof = prove(held, base, made, folder / "indexes", _SETTINGS)
+        bundle = None
+        if proof.verdict.accepted:
+            shutil.copytree(made.folder, out)
+            bundle = load(out)
+        return Learnt(proof, bundle, len(entries), time.monotonic() - began)
 
 
-def checkouts(sources: Sequence[Source], root: Path) -> dict[str, str]:
-    """Check SOURCES, repositories of git, out below ROOT, each under its name; return why some could not be.
+def _prepared(
+    uri: str, owners: Sequence[str], config: AdaptConfig, work: str, folder: Path
+) -> Generator[Event, None, tuple[HeldOut, Sequence[Entry]]]:
+    """Hold questions out, have everything drawn at WORK unless it is, and return both what is asked and of whom."""
+    yield Adapting("reading the store")
+    with cluster():
+        # Ray forks, which Lance does not bear once it is loaded.
+        from codesearch.fleet.store import FleetStore
 
-    A checkout is there whole or not at all, and then stays: a later run takes it as it is.
-    """
+        run: dict[str, Any] = {"store": uri, "owners": sorted(owners), "config": asdict(config)}
+        with storing(work):
+            before = draws.said(work)
+        if before is not None and before | run != before:
+            raise UsageError(f"{work} holds another run: name another place for this one, or remove it.")
+        with storing(uri):
+            store = FleetStore.open(uri, before["version"] if before else None)
+            entries = _of(store.entries()[0], owners)
+            for entry in sample(entries):
+                place = folder / "code" / entry.repository.replace("/", "+")
+                for path in stored.restore(store, entry.repository, place):
+                    yield Warned(f"{entry.repository}: {path} can not be written here, and is left out.")
+        held = hold_out(folder / "code", folder / "copy", _SETTINGS)
+        if len(held.test) < FEWEST:
+            raise UsageError(
+                f"only {len(held.test)} functions can be asked about; {FEWEST} are needed to prove a gain. "
+                "Index more repositories, or name more owners."
+            )
+        if before is None:
+            yield Adapting(f"drawing from {len(entries):,} repositories")
+            unsaid = stored.Unsaid.of((*held.development, *held.test))
+            wanted, run = draws.quotas(entries, config), run | {"version": store.version}
+            run["chunks"] = sum(entry.chunks for entry in entries)
+            with storing(work):
+                left_out = draws.draw(uri, store.version, wanted, config, unsaid, work, run)
+            yield from (Warned(f"{name} is left out: {reason}.") for name, reason in left_out.items())
+    return held, entries
 
-    def fetch(source: Source) -> tuple[str, str]:
-        folder, partial = root / source.name, root.with_name(f"{root.name}.partial") / source.name
-        if (folder / ".git").exists():
-            return source.name, ""
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-        partial.mkdir(parents=True)
-        try:
-            git.checkout(source.url, source.revision, partial, _TIMEOUT)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            partial.rename(folder)
-        except (GitError, OSError) as error:
-            return source.name, short(str(error))
-        return source.name, ""
 
-    with ThreadPoolExecutor(_FETCHED) as pool:
-        return {name: reason for name, reason in pool.map(fetch, sources) if reason}
+def _of(entries: Sequence[Entry], owners: Sequence[str]) -> list[Entry]:
+    """Return those of ENTRIES that OWNERS have, or all, that have anything to learn from."""
+    names = Wanted(owners=tuple(owners)).named(entries)
+    return [entry for entry in entries if entry.chunks and (names is None or entry.repository in names)]
+
+
+def sample(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the repositories of ENTRIES that are asked about: by lot, until they have enough chunks."""
+    found: list[Entry] = []
+    for entry in sorted(entries, key=_lot):
+        if sum(one.chunks for one in found) < _SAMPLE:
+            found.append(entry)
+    return found
+
+
+def _lot(entry: Entry) -> bytes:
+    return blake2b(entry.repository.encode(), digest_size=8).digest()

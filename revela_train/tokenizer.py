@@ -7,6 +7,7 @@ blanks, and a word's pieces do not depend on its neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -23,3 +24,8 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def of_lm() -> Tokenizer:
+    """Return the tokenizer of the LM that comes with the package."""
+    return Tokenizer.from_file(str(Path(__file__).parent / "models" / "lm" / "tokenizer.json"))

@@ -146,12 +146,12 @@ def attempt(
     yield Adapting("training")
     shown = of_material(offered, config)
     adapted = yield from adapt(from_bundle(base), frequencies(), shown, embedded, questions, config)
-    provenance = _provenance(root, base, config, offered, adapted)
+    said = provenance(base, config, adapted) | _of_folder(root, offered)
     name = f"{base.description.name}, adapted"
     retriever = adapted.retriever
     assert retriever is not None, "a static one"
     yield Adapting("exporting")
-    made = export.export(retriever, tokenizer, out, name=name, texts=texts, provenance=provenance, adapted=True)
+    made = export.export(retriever, tokenizer, out, name=name, texts=texts, provenance=said, adapted=True)
     return Attempt(adapted, made)
 
 
@@ -170,22 +170,28 @@ def development_of(held: HeldOut, tokenizer: Tokenizer) -> tuple[Development, li
     return development(asked, pieces(texts), headings, right), texts[::step][:_COMPARED]
 
 
-def _provenance(root: Path, base: Bundle, config: AdaptConfig, offered: Material, adapted: Adapted) -> dict[str, Any]:
+def provenance(base: Bundle, config: AdaptConfig, adapted: Adapted) -> dict[str, Any]:
+    """Return what a bundle says of how it was ADAPTED from BASE by CONFIG."""
     return {
         "base": base.fingerprint,
         "objective": config.objective,
         "config": asdict(config),
         "steps": adapted.steps,
         "seed": config.seed,
+        "development_mrr": [round(adapted.before, 4), round(adapted.after, 4)],
+        "revela_share": round(float(np.mean(adapted.shares)), 4) if adapted.shares else None,
+        "held_out_losses": asdict(adapted.heard) if adapted.heard else None,
+        "machine": _machine(),
+    }
+
+
+def _of_folder(root: Path, offered: Material) -> dict[str, Any]:
+    return {
         "commit": _commit(root),
         "chunks": len(offered.pieces.repository),
         "documented": offered.documented,
         "commit_messages": offered.committed,
         "links": len(offered.links),
-        "development_mrr": [round(adapted.before, 4), round(adapted.after, 4)],
-        "revela_share": round(float(np.mean(adapted.shares)), 4) if adapted.shares else None,
-        "held_out_losses": asdict(adapted.heard) if adapted.heard else None,
-        "machine": _machine(),
     }
 
 
