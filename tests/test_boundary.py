@@ -68,7 +68,7 @@ def test_driving_a_fleet_loads_lance_only_after_ray_has_begun_its_processes() ->
     assert not loaded & {"lance", "lancedb", "torch"}
 
 
-def test_only_the_fleet_imports_ray_and_pylance_and_nothing_but_the_command_line_and_servers_the_fleet() -> None:
+def test_ray_and_pylance_are_the_fleets_but_for_draws_and_it_is_for_the_command_line_servers_and_the_trainer() -> None:
     root = Path(__file__).parents[1]
     for file in (file for room in ("codesearch", "revela_train") for file in (root / room).rglob("*.py")):
         names = {
@@ -84,12 +84,11 @@ def test_only_the_fleet_imports_ray_and_pylance_and_nothing_but_the_command_line
         }
         room = file.relative_to(root).parts[:2]
         if room != ("codesearch", "fleet"):
-            assert not {name.partition(".")[0] for name in names} & {"ray", "lance"}, file
+            engines = {"ray"} if room == ("revela_train", "draws.py") else set()
+            assert {name.partition(".")[0] for name in names} & {"ray", "lance"} == engines, file
         if room not in (("codesearch", "fleet"), ("codesearch", "cli"), ("codesearch", "server")):
             theirs = {name for name in names if name.startswith("codesearch.fleet")}
-            # What a list of repositories says is the same for whoever trains on them.
-            shared = {"codesearch.fleet.sources", "codesearch.fleet.failures"} if room[0] == "revela_train" else set()
-            assert theirs <= shared, file
+            assert not theirs or room[0] == "revela_train", file
 
 
 def test_asking_a_server_needs_only_the_standard_library() -> None:
@@ -104,6 +103,15 @@ def test_asking_a_server_needs_only_the_standard_library() -> None:
         "codesearch.server.protocol",
     }
     assert not loaded & {"typer", "rich", "numpy", "dataclasses", "subprocess"}
+
+
+def test_drawing_from_a_store_loads_no_torch_and_lance_only_after_ray_has_begun_its_processes() -> None:
+    loaded = modules("import sys, revela_train.draws; print(*{name.partition('.')[0] for name in sys.modules})")
+    assert "revela_train" in loaded
+    assert not loaded & {"torch", "transformers", "lance", "lancedb"}
+    loaded = modules("import sys, revela_train.organisation; print(*{name.partition('.')[0] for name in sys.modules})")
+    assert {"torch", "ray"} <= loaded
+    assert not loaded & {"lance", "lancedb"}
 
 
 NEW = """
