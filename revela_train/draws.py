@@ -59,7 +59,7 @@ _BLOCKS: Final = 1000
 """Tasks at most; of fewer repositories each is one."""
 _RETRIES: Final = 2
 """Of a task whose worker died."""
-_LOST: Final = "whoever reads it dies"
+_LOST: Final = "no worker lives to read it"
 _READ: Final = 64
 """Rows that a process reads at a time."""
 _BITS: Final = 32
@@ -189,9 +189,7 @@ def write(place: str, tables: Iterable[pa.Table], says: dict[str, Any]) -> dict[
 
     waiting = some()
     if (first := next(waiting, None)) is None:
-        raise UsageError(
-            f"none of the repositories can be read: {next(iter(offered.values()), 'whoever reads one dies')}."
-        )
+        raise UsageError(f"none of the repositories can be read: {next(iter(offered.values()), _LOST)}.")
     batches = (batch for table in chain([first], waiting) for batch in table.to_batches())
     columns = _COLUMNS.with_metadata({_SAID: json.dumps(says).encode()})
     connect(place).create_table(_TABLE, pa.RecordBatchReader.from_batches(columns, batches), mode="overwrite")
@@ -258,12 +256,20 @@ def _store(uri: str, version: int) -> Any:
 
 
 def shown(place: str, config: AdaptConfig, us: World) -> Shown:
-    """Return the draws at PLACE as process US of a run by CONFIG is shown them."""
+    """Return the draws at PLACE as process US of a run by CONFIG is shown them.
+
+    Raises UsageError where the processes can not share a step.
+    """
     table = _opened(place)
     keys = table.search().select(["kind", "number"]).with_row_id(True).to_arrow()
     kinds, ids = keys["kind"].to_numpy(), keys["_rowid"].to_numpy()
     pairs, groups = (_Stream(place, table, ids[kinds == kind], config.seed, us) for kind in (_PAIRS, _GROUP))
     rows = config.batch // PAIRS
+    if rows % us.size or config.groups % us.size:
+        raise UsageError(
+            f"{us.size} processes can not share {config.groups} groups and {rows} times {PAIRS} pairs a step alike: "
+            "start as many as divide both, or give --groups another number."
+        )
 
     def batch(step: int) -> PairBatch:
         mine = range(step * rows + us.rank, (step + 1) * rows, us.size)
@@ -283,7 +289,7 @@ class _Stream:
 
     def __init__(self, place: str, table: Any, ids: NDArray[np.uint64], seed: int, us: World) -> None:
         """Read rows of TABLE, which is at PLACE, that are numbered IDS."""
-        self._place, self._table, self._ids, self._seed, self._us = place, table, ids, seed, us
+        self._place, self._table, self._ids, self._seed, self._us = place, table, np.sort(ids), seed, us
         self._block, self._rows = -1, list[dict[str, Any]]()
 
     def __len__(self) -> int:

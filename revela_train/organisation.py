@@ -76,7 +76,9 @@ def train(
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="revela-train-", ignore_cleanup_errors=True) as scratch:
-        folder, held = Path(scratch), None
+        folder = Path(scratch)
+        held: HeldOut | None = None
+        entries: Sequence[Entry] = ()
         if us.first:
             if out.exists():
                 raise UsageError(f"{out} is there already: name a new folder for the bundle.")

@@ -181,7 +181,11 @@ def test_draws_are_as_many_as_a_run_takes_and_each_process_has_its_part(store: s
             one, other = whole.groups(2 * step + number), mine(2 * step + number)
             assert one.tokens.values.tolist() == other.tokens.values.tolist()
     chunks = [body for step in bodies(whole, epoch) for body in step]
-    assert Counter(chunks[: len(chunks) // 2]) != Counter() and chunks[:2560] != chunks[2560:], "another order"
+    count = draws.PAIRS * sum(one.pairs for one in quotas if one.repository != "acme/shop")  # it is too small
+    first, second = chunks[:count], chunks[count : 2 * count]
+    assert Counter(first) == Counter(second) and first != second, "the next epoch has another order"
+    with pytest.raises(UsageError, match="3 processes can not share 2 groups"):
+        draws.shown(str(tmp_path), config, World(0, 3))
 
 
 def small() -> tuple[StaticRetriever, torch.Tensor]:
