@@ -45,6 +45,8 @@ from revela_train.workspace import development_of, frequencies, provenance
 
 _SAMPLE: Final = 50_000
 """Chunks from which on no more repositories are asked about: two indexes of so many take a minute."""
+_GONE: Final = "no longer exists"
+"""What lancedb says of a version that was cleaned up."""
 _SETTINGS: Final = Settings(hidden=True, no_ignore=True)
 """For restored files: all of them were chosen by the rules of their repository."""
 
@@ -130,7 +132,14 @@ def _prepared(
         if before is not None and before | run != before:
             raise UsageError(f"{work} holds another run: name another place for this one, or remove it.")
         with storing(uri):
-            store = FleetStore.open(uri, before["version"] if before else None)
+            try:
+                store = FleetStore.open(uri, before["version"] if before else None)
+            except ValueError as error:
+                if _GONE not in str(error):
+                    raise
+                raise UsageError(
+                    f"{uri} no longer is what {work} was drawn from: name another place for a new run, or remove it."
+                ) from error
             entries = _of(store.entries()[0], owners)
             for entry in sample(entries):
                 place = folder / "code" / entry.repository.replace("/", "+")

@@ -273,6 +273,9 @@ def test_there_is_a_bundle_only_if_it_passes_and_a_place_is_one_runs(
     for other, owners in ((replace(config, seed=1), ["house"]), (config, [])):
         with pytest.raises(UsageError, match="holds another run"):
             finish(organisation.train(store, owners, other, out, work, ALONE))
+    drawn(store, config, str(tmp_path / "old"), says=says | {"version": 999})
+    with pytest.raises(UsageError, match="no longer is what"):
+        finish(organisation.train(store, ["house"], config, out, str(tmp_path / "old"), ALONE))
     with pytest.raises(UsageError, match="Index more repositories"):
         finish(organisation.train(store, ["acme"], config, out, str(tmp_path / "acme"), ALONE))
     with pytest.raises(UsageError, match="nothing of nobody"):
