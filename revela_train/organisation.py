@@ -142,8 +142,7 @@ def _prepared(
                 ) from error
             entries = _of(store.entries()[0], owners)
             for entry in sample(entries):
-                place = folder / "code" / entry.repository.replace("/", "+")
-                for path in stored.restore(store, entry.repository, place):
+                for path in stored.restore(store, entry.repository, folder / "code"):
                     yield Warned(f"{entry.repository}: {path} can not be written here, and is left out.")
         held = hold_out(folder / "code", folder / "copy", _SETTINGS)
         if len(held.test) < FEWEST:

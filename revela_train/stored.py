@@ -31,7 +31,8 @@ class StoredFile:
     path: str
     text: str
     parsed: bool
-    """Whether it is cut at definitions or headings. One that is not may have been too much for the parser."""
+    """Whether it is cut at definitions or headings. One that is not may have been too much for the parser, and is not
+    given to it again: what its comments say of it as a whole is all that is lost."""
 
 
 def files_of(store: FleetStore, repository: str) -> Iterator[StoredFile]:
@@ -47,16 +48,16 @@ def files_of(store: FleetStore, repository: str) -> Iterator[StoredFile]:
         yield StoredFile(path, "\n".join([*lines, ""]), parsed)
 
 
-def restore(store: FleetStore, repository: str, folder: Path) -> list[str]:
-    """Write the files of REPOSITORY below FOLDER; return the paths of those that can not be."""
+def restore(store: FleetStore, repository: str, root: Path) -> list[str]:
+    """Write the files of REPOSITORY below ROOT, in a folder of its name; return the paths of those that can not be."""
     left_out = []
     for file in files_of(store, repository):
-        path = PurePosixPath(file.path)
+        path = PurePosixPath(repository.replace("/", "+"), file.path)
         try:
             if path.is_absolute() or ".." in path.parts:
                 raise OSError("outside")
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(file.text.encode("utf-8", "surrogatepass"))
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(file.text.encode("utf-8", "surrogatepass"))
         except (OSError, ValueError):  # or a name that this file system does not have
             left_out.append(file.path)
     return left_out

@@ -130,8 +130,9 @@ def test_a_file_that_was_not_parsed_is_not_parsed_again_and_a_path_leads_nowhere
             ]
             return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
 
-    assert stored.restore(Hostile(), "any", tmp_path / "code") == ["../out.py", "/abs.py"]
-    assert [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.py")] == ["code/cut.py"]
+    assert stored.restore(Hostile(), "acme/any", tmp_path / "code") == ["../out.py", "/abs.py"]
+    assert len(stored.restore(Hostile(), "..", tmp_path / "code")) == 3
+    assert [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.py")] == ["code/acme+any/cut.py"]
     (cut,) = (file for file in files_of(Hostile(), "any") if file.path == "cut.py")
     assert cut.text == "def late():\n    '''Kills.'''\n    return 1\n\n" and not cut.parsed
     assert {chunk.symbol for chunk in NOTHING.chunks([cut])} == {""}
