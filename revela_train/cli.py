@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -208,6 +209,8 @@ def reference(
 
 def main() -> None:
     """Entry point; an error is a message and the exit code 2."""
+    # SIGTERM is a Ctrl-C, so that copies of code which lie in temporary folders go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except CodesearchError as error:

@@ -66,8 +66,7 @@ def cluster() -> Iterator[None]:
             f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start it, or unset RAY_ADDRESS."
         ) from error
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
+        _on_term(handler)  # Ray puts its own there
     try:
         yield
     except RayError as error:
@@ -77,6 +76,12 @@ def cluster() -> Iterator[None]:
         ) from error
     finally:
         ray.shutdown()
+        _on_term(handler)  # and none when it goes
+
+
+def _on_term(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _check_room(settings: FleetSettings) -> None:
