@@ -177,7 +177,7 @@ def test_the_embedded_lm_teaches_in_bfloat16_as_in_float32(repository: Path, che
     exact, half = (run_of(replace(config, bf16=on), repository, checkpoints, embedded=True) for on in (False, True))
     for run in exact, half:
         list(run.run())
-    np.testing.assert_allclose(np.array(half.history), np.array(exact.history), rtol=0.02)
+    np.testing.assert_allclose(np.array(half.history), np.array(exact.history), rtol=0.05)
     assert half.history != exact.history, "it did multiply in bfloat16"
 
 
