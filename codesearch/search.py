@@ -8,6 +8,7 @@ what a hit says is read from its file, when the ranking is done.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -105,9 +106,7 @@ class Filter:
             return None
         fits = np.ones(len(mirror.paths), np.bool_)
         if self.globs:
-            wanted = _spec([glob for glob in self.globs if not glob.startswith("!")])
-            unwanted = _spec([glob[1:] for glob in self.globs if glob.startswith("!")])
-            fits &= [(not len(wanted) or wanted.match_file(p)) and not unwanted.match_file(p) for p in mirror.paths]
+            fits &= fitting(self.globs, mirror.paths)
         if self.paths:
             below = tuple(f"{path}/" if path else "" for path in self.paths)
             fits &= [p in self.paths or p.startswith(below) for p in mirror.paths]
@@ -121,10 +120,17 @@ class Filter:
         return allowed
 
 
+def fitting(globs: Sequence[str], paths: Sequence[str]) -> list[bool]:
+    """Return for each of PATHS whether it fits GLOBS, as `Filter` has them; raise UsageError for a bad pattern."""
+    wanted = _spec([glob for glob in globs if not glob.startswith("!")])
+    unwanted = _spec([glob[1:] for glob in globs if glob.startswith("!")])
+    return [(not len(wanted) or wanted.match_file(path)) and not unwanted.match_file(path) for path in paths]
+
+
 def _spec(globs: list[str]) -> GitIgnoreSpec:
     try:
         return GitIgnoreSpec.from_lines(globs)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise UsageError(f"{error}. Give a pattern as in .gitignore, such as 'src/**/*.py'.") from error
 
 

@@ -347,7 +347,7 @@ class Workspace:
         from codesearch.chunk import decode
 
         data = read(FileEntry(path, str(self.root), 0, 0), self.settings)
-        return decode(data).split("\n") if isinstance(data, bytes) else []
+        return decode(data).removesuffix("\n").split("\n") if isinstance(data, bytes) else []
 
     def _refresh(self) -> Stale:
         try:

@@ -509,35 +509,28 @@ def ask(
         batch=bool(batch),
     )
     only = filtering.only(
-        paths or at.paths, glob or [], kind or [], not_kind or [], lang or [], tests=not given["no-tests"]
+        paths or (() if store else at.paths),
+        glob or [],
+        kind or [],
+        not_kind or [],
+        lang or [],
+        tests=not given["no-tests"],
     )
+    questions = asking.questions(batch) if batch else [query]
     if store:
-        of_a_folder = {
-            "--root": root,
-            "--glob": glob,
-            "--type": kind,
-            "--type-not": not_kind,
-            "a path": paths,
-            "-A": after,
-        }
-        of_a_folder |= {"-B": before, "-C": context, "--wait": wait, "--index-dir": index_dir}
+        of_a_folder = {"--root": root, "a path": paths, "--wait": wait, "--index-dir": index_dir}
         if wrong := [name for name, said in of_a_folder.items() if said]:
-            raise UsageError(
-                f"{wrong[0]} is for a folder; with --store, use --repository, --owner, --lang, --no-tests."
-            )
+            raise UsageError(f"{wrong[0]} is for a folder; with --store, use --repository, --owner, --glob, --lang.")
         from codesearch.cli import fleet
+        from codesearch.search import Mode
 
-        wanted = fleet.wanted(repository or [], owner or [], lang or [], tests=not given["no-tests"])
-        asked = asking.questions(batch) if batch else [query]
+        wanted = fleet.wanted(repository or [], owner or [], only)
+        form, found = replace(form, links="none"), False
         with fleet.opened(store, visibility or [], allow) as opened:
-            found = fleet.ask(
-                opened,
-                asked,
-                lambda seen: replace(form, links="none").print(seen, _complain),
-                given["limit"],
-                given["min-score"],
-                wanted,
-            )
+            for one in questions:
+                answer = opened.ask(one, given["limit"], wanted=wanted, mode=Mode(mode), min_score=given["min-score"])
+                found = found or bool(answer.hits)
+                form.print(fleet.Seen(answer, opened), _complain)
         if not found:
             raise typer.Exit(NOTHING_FOUND)
         return
@@ -550,7 +543,7 @@ def ask(
         # By default 3 s, for 5,000 to 20,000 chunks: most repositories have no more.
         state = _refresh(workspace, errors, None if wait or batch else given["first-wait"])
         found = False
-        for one in asking.questions(batch) if batch else [query]:
+        for one in questions:
             answer = workspace.ask(
                 one, given["limit"], only=only, mode=Mode(mode), min_score=given["min-score"], refresh=False
             )

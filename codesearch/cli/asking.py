@@ -19,7 +19,7 @@ from codesearch.errors import UsageError
 
 if TYPE_CHECKING:
     from codesearch.gist import Gist
-    from codesearch.types import Answer
+    from codesearch.types import Answer, Hit
 
 FORMS: Final = ("--json", "--jsonl", "--vimgrep", "--files-with-matches", "--explain", "--quiet")
 """Ways of printing an answer, of which one can be asked for."""
@@ -92,8 +92,8 @@ class Seen(Protocol):
         """Return what is known of the best hit."""
         ...
 
-    def lines(self, path: str) -> Sequence[str]:
-        """Return the lines of the file at PATH."""
+    def lines(self, hit: Hit) -> Sequence[str]:
+        """Return the lines of the file that HIT is in."""
         ...
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesearch import filtering
 from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
 from codesearch.errors import UsageError
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from codesearch.fleet.schema import Entry
     from codesearch.fleet.search import Fleet
     from codesearch.gist import Gist
-    from codesearch.types import Answer
+    from codesearch.search import Filter
+    from codesearch.types import Answer, Hit
 
 
 def place(store: str) -> str:
@@ -46,10 +46,12 @@ def access(visibility: Sequence[str], allow: Path | None) -> Access:
     )
 
 
-def wanted(repositories: Sequence[str], owners: Sequence[str], languages: Sequence[str], *, tests: bool) -> Wanted:
-    """Return what is asked about."""
-    only = filtering.only((), (), (), (), languages)
-    return Wanted(tuple(repositories), tuple(owners), only.languages if only else frozenset(), tests=tests)
+def wanted(repositories: Sequence[str], owners: Sequence[str], only: Filter | None) -> Wanted:
+    """Return what is asked about: of these REPOSITORIES and OWNERS, or of all, ONLY this."""
+    its = Wanted(tuple(repositories), tuple(owners))
+    if only is None:
+        return its
+    return replace(its, languages=only.languages, kinds=only.kinds, globs=only.globs, tests=only.tests)
 
 
 @contextmanager
@@ -163,27 +165,16 @@ def status_lines(entries: Sequence[Entry]) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Seen:
-    """An answer of a fleet, as `asking.Form` prints it: there are no files here to look into."""
+    """An answer of a fleet, as `asking.Form` prints it: there are no files here, but their lines are in the store."""
 
     answer: Answer
+    fleet: Fleet
     root: Path = Path()
 
     def gist(self) -> Gist | None:
         """Return nothing: what is known beside a hit is not in the store."""
         return None
 
-    def lines(self, _path: str) -> list[str]:
-        """Refuse lines around a hit."""
-        raise UsageError("lines around a result are in files, which are not here. Leave -A, -B and -C out.")
-
-
-def ask(
-    fleet: Fleet, questions: Iterable[str], show: Callable[[Seen], None], limit: int, min_score: float, wanted: Wanted
-) -> bool:
-    """Answer QUESTIONS about what is WANTED of FLEET, and SHOW each answer; tell whether anything was found."""
-    found = False
-    for question in questions:
-        answer = fleet.ask(question, limit, wanted=wanted, min_score=min_score)
-        found = found or bool(answer.hits)
-        show(Seen(answer))
-    return found
+    def lines(self, hit: Hit) -> list[str]:
+        """Return the lines of the file that HIT is in."""
+        return self.fleet.lines(hit.repository, hit.path)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 HEIGHT: Final = 6
 """Lines of a snippet: what shows a definition and its first step, and lets three results stand on 80 x 24."""
 
-Source = Callable[[str], Sequence[str]]
-"""Gives the lines of a file of the repository, by its path."""
+Source = Callable[["Hit"], Sequence[str]]
+"""Gives the lines of the file that a hit is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Lines:
             if shown:
                 yield "--\n"
             shown = True
-            lines = source(hit.path)
+            lines = source(hit)
             first, last = max(1, line - self.before), min(len(lines), line + self.after)
             for number in range(first, last + 1):
                 here = number == line
-                yield self._line(hit.path, number, mark if here else None, lines[number - 1], match=here)
+                yield self._line(hit.place, number, mark if here else None, lines[number - 1], match=here)
 
     def _line(self, path: str, line: int, mark: Mark | None, text: str, *, match: bool = True) -> str:
         between = ":" if match else "-"

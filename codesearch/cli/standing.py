@@ -91,6 +91,6 @@ class Seen:
         callers, tests = tuple(map(hit, found.callers)), tuple(map(hit, found.tests))
         return replace(found, hit=hit(found.hit), callers=callers, tests=tests)
 
-    def lines(self, path: str) -> list[str]:
-        """Return the lines of the file at PATH, as seen from here."""
-        return self._workspace.lines(posixpath.normpath(posixpath.join(self._place.below, path)))
+    def lines(self, hit: Hit) -> list[str]:
+        """Return the lines of the file that HIT, as seen from here, is in."""
+        return self._workspace.lines(posixpath.normpath(posixpath.join(self._place.below, hit.path)))

@@ -47,6 +47,8 @@ class Wanted:
     owners: tuple[str, ...] = ()
     languages: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
+    globs: tuple[str, ...] = ()
+    """Of paths within their repositories, as `codesearch.search.Filter` has them."""
     tests: bool = True
 
     def named(self, entries: Collection[Entry]) -> set[str] | None:

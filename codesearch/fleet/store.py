@@ -162,6 +162,26 @@ class FleetStore:
         table: pa.Table = self._chunks.search().where(wanted).select(columns).to_arrow()
         return table
 
+    def lines(self, repository: str, path: str, where: Where = None) -> list[str]:
+        """Return the lines of the file at PATH of REPOSITORY, if its rows fit WHERE; else none.
+
+        Chunks of a file joined are the file; each has its lines whole, so two may have one in common.
+        """
+        its = (col("repository") == repository) & (col("path") == path)
+        found = self._chunks.search().where(_both(its, where)).select(["start_line", "text"]).to_arrow()
+        lines = {
+            number: line
+            for first, text in zip(found["start_line"].to_pylist(), found["text"].to_pylist(), strict=True)
+            for number, line in enumerate((text or "").split("\n"), first)
+        }
+        return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
+
+    def paths(self, where: Where = None) -> list[str]:
+        """Return the paths of all files that fit WHERE, each once: that of two repositories may be the same."""
+        begins = col("start_line") == 1  # the first chunk of a file does
+        found = self._chunks.search().where(_both(begins, where)).select(["path"]).to_arrow()
+        return list(found["path"].unique().to_pylist())
+
     def frequencies(self, terms: Collection[str], among: Collection[str] | None) -> Mapping[str, tuple[int, int]]:
         """Return, for those of TERMS that occur AMONG some repositories (None: all), how many chunks and files do."""
         if not terms:

@@ -210,5 +210,5 @@ def test_a_place_that_is_none_or_can_not_be_reached(run: Command, cluster: dict[
     done = subprocess.run(argv, capture_output=True, text=True, env=unreachable, cwd="/", timeout=120)
     assert done.returncode == 2 and "can not be read or written" in done.stderr, done.stderr
     assert not [secret for secret in SECRET if secret in done.stdout + done.stderr]
-    mixed = run("ask", "anything", "--store", "s3://fleet/absent", "-C", "3")
-    assert mixed.returncode == 2 and "-C is for a folder" in mixed.stderr
+    mixed = run("ask", "anything", "--store", "s3://fleet/absent", "--wait")
+    assert mixed.returncode == 2 and "--wait is for a folder" in mixed.stderr

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from codesearch.errors import UsageError
 from codesearch.fleet.access import Access, Wanted
 from codesearch.fleet.search import Fleet
 from codesearch.fleet.sources import Source
 from codesearch.fleet.store import FleetStore
+from codesearch.search import Filter
 from codesearch.store import unpacked
 from codesearch.types import Answer, Row
 from codesearch.workspace import Workspace
-from tests.fleet.conftest import filled
+from tests.fleet.conftest import BILLING, commit, filled
 
 QUESTIONS = (
     "failed payments are tried again with a growing delay",
@@ -25,6 +27,16 @@ QUESTIONS = (
     "shop/cart.py:12",
     "test of the cart",
     "zebra stripes",
+)
+
+GLOBS = (
+    ("*.py",),
+    ("!*.py",),
+    ("/shop",),
+    ("shop/**/*.py", "web/", "!*.ts"),
+    ("s?op/[a-c]*", "[!a-z]*.md"),
+    ("no/such",),
+    ("*", "!tests/"),
 )
 
 
@@ -74,6 +86,48 @@ def test_who_sees_one_repository_gets_the_answers_of_its_own_index(store: str, s
             for least in (0.0, None):
                 expected = workspace.ask(question, min_score=least, refresh=False)
                 assert said(fleet.ask(question, min_score=least)) == said(expected), question
+
+
+@pytest.mark.parametrize("globs", GLOBS, ids=" ".join)
+def test_globs_mean_in_a_store_what_they_mean_in_a_folder(store: str, shop: Path, globs: tuple[str, ...]) -> None:
+    """They come before the choice of candidates, as everything that is asked about does."""
+    fleet = Fleet(store, Access())
+    with Workspace.open(shop) as workspace:
+        assert [*workspace.index()]
+        for question in QUESTIONS:
+            expected = workspace.ask(question, 50, only=Filter(globs), min_score=0, refresh=False)
+            found = fleet.ask(question, 50, wanted=Wanted(repositories=("acme/shop",), globs=globs), min_score=0)
+            assert {hit.id for hit in found.hits} == {hit.id for hit in expected.hits}, question
+
+
+def test_a_glob_leaves_room_for_what_it_lets_through(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codesearch.fleet.search.DEPTH", 1)
+    fleet = Fleet(store, Access())
+    for globs, path in (((), "shop/cart.py"), (("*.go",), "web/server.go"), (("!*.py", "!*.md"), "web/server.go")):
+        found = fleet.ask("the sum of the cart on the page", wanted=Wanted(globs=globs), min_score=0)
+        assert found.hits[0].path == path
+    with pytest.raises(UsageError, match="Give a pattern"):
+        fleet.ask("cart", wanted=Wanted(globs=("[z-a]",)))
+
+
+def test_a_file_of_the_store_has_the_lines_of_the_file(billing: Path, tmp_path: Path) -> None:
+    texts = {
+        "ends.py": "import os\n\n\ndef first():\n    return 1\n\n\n\n",
+        "unended.py": "def first(): return 1\ndef second(): return 2",
+        "returns.js": "function a() { return 1 } function b() { return 2 }\r\n\r\nfunction c() { return a() }\r\n",
+        "long.py": "def long():\n" + "".join(f"    step({number})\n\n" for number in range(500)) + "\f\n",
+    }
+    for name, text in texts.items():
+        (billing / name).write_bytes(text.encode())
+    commit(billing, {})
+    filled(str(tmp_path / "s"), [source(billing)])
+    fleet = Fleet(str(tmp_path / "s"), Access())
+    with Workspace.open(billing) as workspace:
+        for path in (*BILLING, *texts):
+            expected = workspace.lines(path)
+            assert expected and fleet.lines("acme/billing", path) == expected, path
+    assert fleet.lines("acme/billing", "../passwords") == fleet.lines("acme/none", "ends.py") == []
+    assert Fleet(str(tmp_path / "s"), Access(frozenset({"public"}))).lines("acme/billing", "ends.py") == []
 
 
 def test_results_carry_repository_and_commit(store: str, billing: Path) -> None:
