@@ -138,9 +138,9 @@ def user_file(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def resolve(
-    root: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, own: bool = True
+    root: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, own: bool = True
 ) -> Config:
-    """Return what holds in ROOT where FLAGS were typed: values by option, None or absent where one was not.
+    """Return what holds in ROOT (None: no folder) where FLAGS were typed: values by option, None or absent where not.
 
     Unless the user's OWN file counts, it is the same on any machine with that ENVIRON.
 
@@ -159,8 +159,8 @@ def resolve(
     if own:
         file = user_file(environ)
         put(_of_file(file, str(file), _raised))
-    project = root / PROJECT_FILE
-    if not project.is_symlink():  # it could lead anywhere, and what is there be shown in a warning
+    project = root / PROJECT_FILE if root else None
+    if project and not project.is_symlink():  # it could lead anywhere, and what is there be shown in a warning
         put(_of_project(project, warnings))
     put(
         (name, option.parse(environ[option.variable], option.variable), option.variable)

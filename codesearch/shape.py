@@ -72,6 +72,16 @@ def hit(rank: int, one: Hit) -> Object:
     }
 
 
+def explanation(found: Answer) -> Object:
+    """Return what FOUND says, with the sum that each result's score is in place of its text."""
+    results = []
+    for one in found.hits:
+        of = {"repository": one.repository, "commit": one.commit} if one.repository else {}
+        where = {"path": one.path, "start_line": one.span.start_line, "symbol": one.symbol}
+        results.append({**of, **where, "score": round(one.score, 6), "parts": parts(one)})
+    return head(found) | {"results": results}
+
+
 def parts(one: Hit) -> list[Object]:
     """Return the sum that the score of a result is: the worth of each part, its name, and why it is worth anything."""
     from codesearch.rank import reason

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from codesearch.adaptation import Adaptation
     from codesearch.config import Config
     from codesearch.server.methods import Methods
+    from codesearch.server.served import Served
     from codesearch.workspace import Workspace
     from revela_train.backbone import Backbone
     from revela_train.config import AdaptConfig
@@ -522,9 +523,10 @@ def ask(
         if wrong := [name for name, said in of_a_folder.items() if said]:
             raise UsageError(f"{wrong[0]} is for a folder; with --store, use --repository, --owner, --glob, --lang.")
         from codesearch.cli import fleet
+        from codesearch.fleet.access import Wanted
         from codesearch.search import Mode
 
-        wanted = fleet.wanted(repository or [], owner or [], only)
+        wanted = Wanted(tuple(repository or ()), tuple(owner or ())).narrowed(only)
         form, found = replace(form, links="none"), False
         with fleet.opened(store, visibility or [], allow) as opened:
             for one in questions:
@@ -683,12 +685,21 @@ def inspect(
 
 @app.command(
     short_help="Answer from a process that stays.",
-    epilog=_examples("codesearch serve --status", "codesearch serve --stop", "codesearch serve --idle 8h"),
+    epilog=_examples(
+        "codesearch serve --status",
+        "codesearch serve --stop",
+        "codesearch serve --store s3://acme-code/index --visibility public --idle 8h",
+    ),
 )
 def serve(
     root: Where = None,
-    stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Say whether this folder has a server.")] = False,
+    store: Annotated[
+        str, typer.Option(help="Answer about the store that `fleet index` made, and no folder.", metavar="URI")
+    ] = "",
+    visibility: Visibilities = None,
+    allow: Allow = None,
+    stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder, or store.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say whether it has a server.")] = False,
     idle: Annotated[
         str, typer.Option(help="End when nothing was asked for so long: 90s, 30m, 8h. [default: 30m]", metavar="TIME")
     ] = "",
@@ -703,25 +714,48 @@ def serve(
 ) -> None:
     """Answer the questions about a folder from a process that stays: the first `ask` starts one in the background.
 
-    Runs until Ctrl-C, or until it was idle for long. With --stop and --status exits with 1 if there is no server. With
-    --stdio it serves whoever started it, as extensions/PROTOCOL.md says, until that closes the pipe.
+    Or those about a store, for who may see what --visibility and --allow say and nothing else. Runs until Ctrl-C, or
+    until it was idle for long. With --stop and --status exits with 1 if there is no server. With --stdio it serves
+    whoever started it, as extensions/PROTOCOL.md says, until that closes the pipe.
     """
+    from codesearch.cli import fleet, serving, standing
+
+    if store:
+        _no_folder(root, index_dir)
+    elif visibility or allow:
+        raise UsageError("--visibility and --allow are for a store: name it with --store.")
     if stdio:
         from codesearch.server.stdio import serve as converse
 
-        converse(_methods(root or Path(), index_dir, hidden, no_ignore, max_filesize))
-        return
-    from codesearch.cli import serving, standing
+        if store:
+            from codesearch.server.store import WarmStore
+            from codesearch.server.store_methods import StoreMethods
 
+            converse(StoreMethods(WarmStore(fleet.place(store), fleet.seen(visibility or [], allow))))
+        else:
+            converse(_methods(root or Path(), index_dir, hidden, no_ignore, max_filesize))
+        return
     around = here()
-    folder = (around.cwd / standing.place(root, index_dir).root).resolve()
-    where = str(around.cwd / index_dir) if index_dir else ""
+    served: Served
+    if store:
+        from codesearch.server.store import Store as Stored
+
+        served = Stored(fleet.place(store), fleet.seen(visibility or [], allow))
+    else:
+        folder = (around.cwd / standing.place(root, index_dir).root).resolve()
+        served = serving.folder(folder, str(around.cwd / index_dir) if index_dir else "")
     if stop or status:
-        found = serving.stop(folder, where) if stop else serving.status(folder, where, as_json=as_json)
+        found = serving.stop(served) if stop else serving.status(served, as_json=as_json)
         if not found:
             raise typer.Exit(NOTHING_FOUND)
         return
-    serving.run(folder, where, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
+    serving.run(served, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
+
+
+def _no_folder(root: object, index_dir: object) -> None:
+    """Raise UsageError where a folder is named beside a store."""
+    if root or index_dir:
+        raise UsageError("this is about a folder or about a store: give --root or --store.")
 
 
 @app.command(short_help="Answer an editor's language client.")
@@ -764,12 +798,11 @@ def mcp(
     """
     _needs("mcp", "mcp")
     if store:
-        if root:
-            raise UsageError("an agent is answered about folders or about a store: give --root or --store.")
+        _no_folder(root, None)
         from codesearch.cli import fleet
         from codesearch.server.mcp_store import serve as serve_store
 
-        serve_store(fleet.place(store), fleet.access(visibility or [], allow))
+        serve_store(fleet.place(store), fleet.seen(visibility or [], allow))
         return
     if visibility or allow:
         raise UsageError("--visibility and --allow are for a store: name it with --store.")
@@ -879,7 +912,7 @@ def clear(
 
     An index in the folder that is left aside, because you have not made it there, goes first, unseen.
     """
-    from codesearch.cli.serving import place
+    from codesearch.cli.serving import folder as served
     from codesearch.generations import clear as remove
     from codesearch.generations import discard
     from codesearch.paths import Layout
@@ -909,7 +942,9 @@ def clear(
             registry.forget(where, folder)
             continue
         may_go(folder)
-        control(place(where, str(folder) if index_dir else ""), protocol.STOP)  # it would answer from what is gone
+        control(
+            served(where, str(folder) if index_dir else "").place, protocol.STOP
+        )  # it would answer from what is gone
         size = remove(Layout(folder), 1)
         registry.forget(where, folder)
         _complain(f"removed {folder} ({size / 1e6:,.1f} MB)")

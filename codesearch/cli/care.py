@@ -200,11 +200,11 @@ def _index(root: Path, index_dir: Path | None, given: config.Config) -> Finding 
 
 
 def _server(root: Path, index_dir: Path | None) -> Finding | str:
-    from codesearch.cli.serving import place
+    from codesearch.cli.serving import folder
     from codesearch.server import protocol
     from codesearch.server.client import control
 
-    where = place(root.resolve(), str(index_dir.absolute()) if index_dir else "")
+    where = folder(root.resolve(), str(index_dir.absolute()) if index_dir else "").place
     if where.exists() and not where.trusted():
         advice = (
             "Remove it, or make it yours alone (chmod 700); until then every question is answered in its own process."

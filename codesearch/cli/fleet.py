@@ -7,61 +7,43 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesearch.cli.surroundings import here
 from codesearch.cli.visible import visible
-from codesearch.errors import UsageError
 from codesearch.fleet import events
-from codesearch.fleet.access import Access, Wanted, allowed
+from codesearch.fleet.access import Access, access
+from codesearch.fleet.address import address
 from codesearch.fleet.failures import storing
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from codesearch.cli.surroundings import Asked
     from codesearch.fleet.schema import Entry
-    from codesearch.fleet.search import Fleet
     from codesearch.gist import Gist
-    from codesearch.search import Filter
     from codesearch.types import Answer, Hit
 
 
 def place(store: str) -> str:
-    """Return the URI of the STORE that was typed; a path becomes absolute, for workers stand elsewhere."""
-    scheme, slashes, _ = store.partition("://")
-    if not slashes:
-        return str((here().cwd / store).absolute())
-    if scheme not in ("s3", "gs", "az", "file"):
-        raise UsageError(f"{store} is no place for a store. Give a folder, or a URI that begins with s3, gs or az.")
-    return store.rstrip("/")
+    """Return the URI of the STORE that was typed."""
+    return address(store, here().cwd)
 
 
-def access(visibility: Sequence[str], allow: Path | None) -> Access:
-    """Return what a caller may see: everything of VISIBILITY, and what the file ALLOW names; all where neither is."""
-    return Access(
-        frozenset(visibility) if visibility else None, allowed(here().cwd / allow) if allow is not None else None
-    )
-
-
-def wanted(repositories: Sequence[str], owners: Sequence[str], only: Filter | None) -> Wanted:
-    """Return what is asked about: of these REPOSITORIES and OWNERS, or of all, ONLY this."""
-    its = Wanted(tuple(repositories), tuple(owners))
-    if only is None:
-        return its
-    return replace(its, languages=only.languages, kinds=only.kinds, globs=only.globs, tests=only.tests)
+def seen(visibility: Sequence[str], allow: Path | None) -> Access:
+    """Return what may be seen, of what was typed."""
+    return access(visibility, None if allow is None else here().cwd / allow)
 
 
 @contextmanager
-def opened(store: str, visibility: Sequence[str], allow: Path | None) -> Iterator[Fleet]:
-    """Open STORE, for who may see what `access` says."""
-    from codesearch.fleet.search import Fleet
-
+def opened(store: str, visibility: Sequence[str], allow: Path | None) -> Iterator[Asked]:
+    """Open STORE, for who may see what `seen` says."""
     uri = place(store)
     with storing(uri):
-        yield Fleet(uri, access(visibility, allow))
+        yield here().fleet(uri, seen(visibility, allow))
 
 
 def entries(store: str, visibility: Sequence[str], allow: Path | None) -> list[Entry]:
@@ -71,7 +53,7 @@ def entries(store: str, visibility: Sequence[str], allow: Path | None) -> list[E
 
     uri = place(store)
     with storing(uri):
-        found = Visible.of(FleetStore.open(uri), access(visibility, allow)).entries
+        found = Visible.of(FleetStore.open(uri), seen(visibility, allow)).entries
     return sorted(found, key=attrgetter("repository"))
 
 
@@ -168,7 +150,7 @@ class Seen:
     """An answer of a fleet, as `asking.Form` prints it: there are no files here, but their lines are in the store."""
 
     answer: Answer
-    fleet: Fleet
+    fleet: Asked
     root: Path = Path()
 
     def gist(self) -> Gist | None:

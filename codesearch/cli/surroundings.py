@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from codesearch.fleet.access import Access, Wanted
+    from codesearch.search import Mode
     from codesearch.settings import Settings
+    from codesearch.types import Answer
     from codesearch.workspace import Workspace
 
 
@@ -28,6 +31,26 @@ def _open(root: Path, settings: Settings) -> Workspace:
     from codesearch.workspace import Workspace
 
     return Workspace.open(root, settings)
+
+
+class Asked(Protocol):
+    """A store that is open for one access: `Fleet`, or a server's that stays open."""
+
+    def ask(
+        self, query: str, limit: int = 10, *, wanted: Wanted | None = None, mode: Mode = ..., min_score: float = ...
+    ) -> Answer:
+        """Answer QUERY; see `Fleet.ask`."""
+        ...
+
+    def lines(self, repository: str, path: str) -> list[str]:
+        """Return the lines of a file; see `Fleet.lines`."""
+        ...
+
+
+def _fleet(uri: str, access: Access) -> Asked:
+    from codesearch.fleet.search import Fleet
+
+    return Fleet(uri, access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,8 @@ class Surroundings:
     """Columns and lines of the terminal; 0 and 0 where there is none."""
     open: Callable[[Path, Settings], Workspace] = _open
     """Returns the workspace of a root; a server has it open already."""
+    fleet: Callable[[str, Access], Asked] = _fleet
+    """Returns the store at a URI, open for one access; in the same way."""
     check: Callable[[], None] = lambda: None
     """Raises what ends the command, if whoever asked has gone; long work calls it now and then."""
 

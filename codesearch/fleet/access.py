@@ -6,8 +6,9 @@ one that a store would give which holds nothing else, and says nothing of what i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from codesearch.regular import opened
 
 if TYPE_CHECKING:
     from codesearch.fleet.schema import Entry
+    from codesearch.search import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Access:
     def all(self) -> bool:
         """Whether that is everything."""
         return self.visibilities is None and self.repositories is None
+
+    @property
+    def said(self) -> str:
+        """It as text: the same for the same access, and another for any other."""
+        return json.dumps([None if some is None else sorted(some) for some in (self.visibilities, self.repositories)])
 
     def allows(self, entry: Entry) -> bool:
         """Tell whether the repository of ENTRY may be seen."""
@@ -50,6 +57,12 @@ class Wanted:
     globs: tuple[str, ...] = ()
     """Of paths within their repositories, as `codesearch.search.Filter` has them."""
     tests: bool = True
+
+    def narrowed(self, only: Filter | None) -> Wanted:
+        """Return this, and of it ONLY what fits; paths are no part of that."""
+        if only is None:
+            return self
+        return replace(self, languages=only.languages, kinds=only.kinds, globs=only.globs, tests=only.tests)
 
     def named(self, entries: Collection[Entry]) -> set[str] | None:
         """Return which of ENTRIES, all of them such as may be seen, are asked about by their names; None for all.
@@ -76,6 +89,11 @@ class Wanted:
 
 def _is_called(entry: Entry, name: str) -> bool:
     return entry.repository == name or entry.repository.endswith(f"/{name}")
+
+
+def access(visibility: Sequence[str], allow: Path | None) -> Access:
+    """Return what a caller may see: everything of VISIBILITY, and what the file ALLOW names; all where neither is."""
+    return Access(frozenset(visibility) if visibility else None, None if allow is None else allowed(allow))
 
 
 def allowed(file: Path) -> frozenset[str]:

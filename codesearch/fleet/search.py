@@ -156,9 +156,13 @@ class Fleet:
 
     def refresh(self) -> None:
         """Answer from what is in the store now."""
-        newest = self._visible.store.newest()
-        if newest is not self._visible.store:
-            self._visible = Visible.of(newest, self._access)
+        held = self._visible.store
+        newest = held.newest()
+        if newest is held:
+            return
+        if newest.identity != held.identity:  # made anew, of another model
+            self._encoder = OnnxEncoder(bundle.load(bundle_of(newest.uri)))
+        self._visible = Visible.of(newest, self._access)
 
     def ask(
         self,

@@ -45,7 +45,13 @@ def _both(one: Where, other: Where) -> Where:
 def _connected(uri: str) -> Any:
     if "@" in uri.partition("://")[2].partition("/")[0]:
         raise UsageError("a store's URI names no user: credentials come from the environment or the machine.")
+    if "://" not in uri and not Path(uri).is_dir():  # lancedb would make the folder
+        raise _no_store(uri)
     return connect(uri)
+
+
+def _no_store(uri: str) -> IndexFormatError:
+    return IndexFormatError(f"there is no store at {uri}. Make it with `codesearch fleet index`.")
 
 
 class FleetStore:
@@ -74,7 +80,7 @@ class FleetStore:
         except ValueError as error:
             if _ABSENT not in str(error):
                 raise
-            raise IndexFormatError(f"there is no store at {uri}. Make it with `codesearch fleet index`.") from error
+            raise _no_store(uri) from error
         identity = Identity.of(chunks.schema, uri)
         chunks.checkout(version or chunks.version)  # what comes later is another version
         cursor = chunks.search().where(col("kind") == CURSOR).select(["entry"]).to_arrow()
@@ -201,15 +207,17 @@ def _keys(table: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(table["repository"], table["path"], "\0")
 
 
-@lru_cache(4)
 def bundle_of(uri: str) -> Path:
     """Return a folder with the bundle whose vectors the store at URI holds: the one that ships, or a copy of its own.
 
     Raises:
         BundleError: what the store holds is no such bundle.
     """
-    database = _connected(uri)
-    wanted = Identity.of(database.open_table(CHUNKS).schema, uri).model
+    return _bundle(uri, Identity.of(_connected(uri).open_table(CHUNKS).schema, uri).model)
+
+
+@lru_cache(4)
+def _bundle(uri: str, wanted: str) -> Path:
     if bundle.load(base_bundle()).fingerprint == wanted:
         return base_bundle()
     import platformdirs
@@ -218,7 +226,7 @@ def bundle_of(uri: str) -> Path:
     if not kept.is_dir():
         kept.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(dir=kept.parent))
-        for row in database.open_table(MODEL).to_arrow().to_pylist():
+        for row in _connected(uri).open_table(MODEL).to_arrow().to_pylist():
             (fresh / Path(row["name"]).name).write_bytes(row["content"])
         if bundle.load(fresh).fingerprint != wanted:
             shutil.rmtree(fresh)

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 from codesearch import nearest
@@ -23,7 +24,7 @@ from codesearch.server import protocol
 from codesearch.server.protocol import Place, ProtocolError
 
 _COMMANDS: Final = frozenset({"ask", "related", "status"})
-_UNUSUAL: Final = ("--help", "-h", "--batch", "--no-server", "--store")
+_UNUSUAL: Final = ("--help", "-h", "--batch", "--no-server")
 """Options whose commands run here: there is nothing to gain, or standard input is theirs."""
 _ACCEPT: Final = 3.0
 """Seconds until the first sign of life; a server that is merely busy gives it in milliseconds."""
@@ -43,22 +44,47 @@ class Client:
         self.replace = False
         """Whether it takes the place of one that is older or hangs."""
         self._argv = argv
+        self._served: list[str] = []
+        """What a server is told to serve."""
         if not argv or argv[0] not in _COMMANDS or _switched_off() or _asked(argv, *_UNUSUAL):
             return
-        home = os.environ.get("CODESEARCH_HOME", "")
-        try:
-            typed = _value(argv, "--root")
-            index_dir = _value(argv, "--index-dir")
-            self.root = os.path.realpath(typed or ".")
-            if not typed and not index_dir:
-                self.root = nearest.indexed(self.root, home)
-            self.index_dir = os.path.abspath(index_dir) if index_dir else ""
-        except OSError:  # one stands in a folder that is gone
-            return
         # A relative place is another one to the server, which stands elsewhere.
-        places = filter(None, (home, os.environ.get("CODESEARCH_CONFIG")))
-        if os.path.isdir(self.root) and all(os.path.isabs(os.path.expanduser(place)) for place in places):
-            self.place = Place(self.root, self.index_dir, home)
+        places = filter(None, (os.environ.get("CODESEARCH_HOME"), os.environ.get("CODESEARCH_CONFIG")))
+        if not all(os.path.isabs(os.path.expanduser(place)) for place in places):
+            return
+        with suppress(OSError):  # one stands in a folder that is gone
+            if store := _value(argv, "--store"):
+                self._of_store(store, _values(argv, "--visibility"), _value(argv, "--allow"))
+            else:
+                self._of_folder(_value(argv, "--root"), _value(argv, "--index-dir"))
+
+    def _of_folder(self, typed: str, index_dir: str) -> None:
+        home = os.environ.get("CODESEARCH_HOME", "")
+        root = os.path.realpath(typed or ".")
+        if not typed and not index_dir:
+            root = nearest.indexed(root, home)
+        if os.path.isdir(root):
+            index_dir = os.path.abspath(index_dir) if index_dir else ""
+            self.place = Place.of_folder(root, index_dir, home)
+            self._served = ["--root", root, *(["--index-dir", index_dir] if index_dir else [])]
+
+    def _of_store(self, store: str, visibility: list[str], allow: str) -> None:
+        # A question to a store takes long enough for these to be loaded.
+        from pathlib import Path
+
+        from codesearch.errors import UsageError
+        from codesearch.fleet.access import access
+        from codesearch.fleet.address import address
+
+        stands = Path.cwd()
+        file = stands / allow if allow else None
+        try:
+            uri = address(store, stands)
+            self.place = Place.of_store(uri, access(visibility, file).said)
+        except UsageError:  # which the command says
+            return
+        shown = [word for name in visibility for word in ("--visibility", name)]
+        self._served = ["--store", uri, *shown, *(["--allow", str(file)] if file else [])]
 
     def run(self) -> int | None:
         """Let the server answer; return the exit code, or None where the command has to run here."""
@@ -131,9 +157,7 @@ class Client:
         import subprocess
 
         # -P: whatever lies in the folder that one stands in is not imported.
-        command = [sys.executable, "-P", "-m", "codesearch.server", "--root", self.root]
-        if self.index_dir:
-            command += ["--index-dir", self.index_dir]
+        command = [sys.executable, "-P", "-m", "codesearch.server", *self._served]
         if self.replace:
             command += ["--replace"]
         options: dict[str, Any] = {"start_new_session": True}
@@ -209,15 +233,19 @@ def _asked(argv: list[str], *options: str) -> bool:
 
 def _value(argv: list[str], option: str) -> str:
     """Return the last value of OPTION; where this reads ARGV otherwise than the command does, the server notices."""
-    value = ""
+    return next(reversed(_values(argv, option)), "")
+
+
+def _values(argv: list[str], option: str) -> list[str]:
+    values = []
     for at, word in enumerate(argv):
         if word == "--":
             break
         if word == option and at + 1 < len(argv):
-            value = argv[at + 1]
+            values.append(argv[at + 1])
         elif word.startswith(option + "="):
-            value = word[len(option) + 1 :]
-    return value
+            values.append(word[len(option) + 1 :])
+    return values
 
 
 def _facts(stream: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The life of the server's process: it meets its clients at one place, and ends when nobody needs it.
 
-It ends when it was idle for long, when its root, its index or its socket are gone, on SIGTERM, and when a client asks
-it to. The lock settles which of several that were started at once is the server; the others end before they load
-anything.
+It ends when it was idle for long, when what it serves (a root, its index, a store) or its socket are gone, on SIGTERM,
+and when a client asks it to. The lock settles which of several that were started at once is the server; the others end
+before they load anything.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from codesearch.server import protocol
 from codesearch.server.protocol import Place, ProtocolError
 
 if TYPE_CHECKING:
-    from codesearch.server.methods import Methods
+    from argparse import Namespace
+
+    from codesearch.server.served import Served
     from codesearch.server.streams import Line
-    from codesearch.server.warm import Pool
-    from codesearch.settings import Settings
 
 IDLE: Final = 1800.0
 """Seconds without a request after which the server ends."""
@@ -69,22 +69,19 @@ class _Count:
 
 
 class Daemon:
-    """The server of one workspace."""
+    """The server of one workspace, or of one store for one access."""
 
-    def __init__(self, root: Path, index_dir: str, idle: float = IDLE, *, log_file: TextIO | None = None) -> None:
-        """Serve ROOT, a real path, with its index where INDEX_DIR says; log to LOG_FILE, or beside the index."""
-        self.place = Place(str(root), index_dir, os.environ.get("CODESEARCH_HOME", ""))
-        self._root = root
-        self._index_dir = index_dir
+    def __init__(self, served: Served, idle: float = IDLE, *, log_file: TextIO | None = None) -> None:
+        """Serve what is to be SERVED; log to LOG_FILE, or where that says."""
+        self.place = served.place
+        self._served = served
         self._idle = idle
         self._log_file = log_file
         self._code = protocol.fingerprint()
         self._token = secrets.token_hex(32)
         self._stop = threading.Event()
         self._ready = threading.Event()
-        self._pool: Pool | None = None
-        self._methods: Methods | None = None
-        self._watched: list[Path] = []
+        self._loaded = False
         self._count = _Count()
         self._last = time.monotonic()
         self._lines: set[Line] = set()
@@ -169,36 +166,26 @@ class Daemon:
                 time.sleep(0.02)
             log.info("ended: %s", why)
         finally:
-            if self._methods is not None:
-                self._methods.close()
-            if self._pool is not None:
-                self._pool.close()
+            self._served.close()
 
     def _load(self) -> None:
         """Load what answers, then warm it up."""
         try:
-            from codesearch.config import resolve
-            from codesearch.server.methods import Methods
             from codesearch.server.streams import dispatch
-            from codesearch.server.warm import Pool
 
-            pool = Pool(self._root)
-            said = pool.settings(resolve(self._root, {}).settings(), self._index_dir)
-            folder = pool.place(said)
-            out = self._log_file or _log_file(folder)
+            self._served.load()
+            out = self._log_file or _log_file(self._served.log)
             dispatch(out)
             logging.basicConfig(stream=out, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-            self._watched = [self._root, folder]
-            self._methods = Methods(self._root, self._index_dir, pool=pool)
-            self._pool = pool
-            log.info("serving %s, process %d", self._root, os.getpid())
+            self._loaded = True
+            log.info("serving %s, process %d", self._served.name, os.getpid())
         except Exception:
             log.exception("loading failed")
             self._stop.set()
             return
         finally:
             self._ready.set()
-        self._warm_up(pool, said)
+        self._warm_up()
 
     def _accept(self, listener: socket.socket) -> str:
         """Accept clients until it is time to end; return why it is."""
@@ -233,7 +220,7 @@ class Daemon:
 
     def _gone(self) -> str:
         """Return what is missing that the server lives by, or nothing."""
-        for path in self._watched:
+        for path in self._served.watched:
             if not path.is_dir():
                 return f"{path} is gone"
         if self.place.unix:
@@ -245,11 +232,11 @@ class Daemon:
                 return "the socket is gone"
         return ""
 
-    def _warm_up(self, pool: Pool, said: Settings) -> None:
-        from codesearch.server.warm import DeclinedError
+    def _warm_up(self) -> None:
+        from codesearch.server.served import DeclinedError
 
         try:
-            pool.warm_up(said)
+            self._served.warm_up()
         except DeclinedError:
             log.info("the index is not ready yet")
         except Exception:
@@ -305,22 +292,22 @@ class Daemon:
             self._lines.add(line)
         try:
             self._ready.wait()
-            if self._pool is None or self._methods is None:
+            if not self._loaded:
                 self._decline(line, "nothing to serve")
             elif rpc:
-                self._rpc(line, request, self._methods)
+                self._rpc(line, request)
             else:
-                self._answer(line, request, self._pool)
+                self._answer(line, request)
         finally:
             with self._changing:
                 self._lines.discard(line)
 
-    def _answer(self, line: Line, request: dict[str, Any], pool: Pool) -> None:
+    def _answer(self, line: Line, request: dict[str, Any]) -> None:
         from codesearch.server.request import answer
-        from codesearch.server.warm import DeclinedError
+        from codesearch.server.served import DeclinedError
 
         try:
-            code = answer(line, request, pool)
+            code = answer(line, request, self._served)
             if not line.gone:
                 line.send(protocol.EXIT, str(code).encode())
             self._count.answered += 1
@@ -333,11 +320,11 @@ class Daemon:
             log.exception("an answer failed; the client makes it")
             self._decline(line, "error")
 
-    def _rpc(self, line: Line, request: dict[str, Any], methods: Methods) -> None:
+    def _rpc(self, line: Line, request: dict[str, Any]) -> None:
         from codesearch.server.once import answer
 
         try:
-            well = answer(line, request.get("request"), methods)
+            well = answer(line, request.get("request"), self._served.verbs)
             line.send(protocol.EXIT, b"0" if well else b"1")
             self._count.answered += 1
         except BrokenPipeError:
@@ -355,7 +342,7 @@ class Daemon:
         count = self._count
         return {
             "pid": os.getpid(),
-            "root": str(self._root),
+            **self._served.facts,
             "code": self._code,
             "seconds": round(time.time() - count.started, 1),
             "answered": count.answered,
@@ -365,9 +352,8 @@ class Daemon:
         }
 
 
-def _log_file(folder: Path) -> TextIO:
-    """Return the log beside the index, or nothing's where that can not be written."""
-    path = folder / "log"
+def _log_file(path: Path) -> TextIO:
+    """Return the log at PATH, or nothing's where that can not be written."""
     try:
         long = path.exists() and path.stat().st_size > _LOG
         return path.open("w" if long else "a", buffering=1, encoding="utf-8", errors="backslashreplace")
@@ -412,14 +398,29 @@ def main(argv: list[str] | None = None) -> int:
     from codesearch.settings import parse_duration
 
     parser = argparse.ArgumentParser(prog="codesearch.server", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--root", type=Path)
+    what.add_argument("--store")
     parser.add_argument("--index-dir", default="")
+    parser.add_argument("--visibility", action="append", default=[])
+    parser.add_argument("--allow", type=Path)
     parser.add_argument("--replace", action="store_true")
     said = parser.parse_args(argv)
     wanted = os.environ.get("CODESEARCH_SERVER_IDLE", "")
     try:
         idle = parse_duration(wanted, "CODESEARCH_SERVER_IDLE") if wanted else IDLE
-        return 0 if Daemon(said.root, said.index_dir, idle).run(replace=said.replace) else 1
+        return 0 if Daemon(_served(said), idle).run(replace=said.replace) else 1
     except Exception as error:
         print(f"codesearch.server: {error}", file=sys.stderr)
         return 2
+
+
+def _served(said: Namespace) -> Served:
+    if said.store:
+        from codesearch.fleet.access import access
+        from codesearch.server.store import Store
+
+        return Store(said.store, access(said.visibility, said.allow))
+    from codesearch.server.served import Folder
+
+    return Folder(said.root, said.index_dir)

@@ -93,7 +93,7 @@ class Server(LanguageServer):
             if methods.root in self.folders:
                 continue
             methods.initialize({"protocolVersion": PROTOCOL_VERSION, "trusted": self.trusted})
-            methods.indexer.background = Reporter(None, Shown(self).take).listen
+            methods.listen(Reporter(None, Shown(self).take).listen)
             self.folders[methods.root] = methods
             methods.load()
             methods.warm_up()

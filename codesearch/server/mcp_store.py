@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -20,12 +20,8 @@ from codesearch.cli.visible import visible
 from codesearch.errors import CodesearchError
 from codesearch.filtering import only
 from codesearch.fleet.access import Access, Wanted
-from codesearch.fleet.failures import storing
-from codesearch.server.mcp import TOKENS, Limit, Query, Tokens, converse
-
-if TYPE_CHECKING:
-    from codesearch.fleet.search import Fleet
-    from codesearch.types import Answer
+from codesearch.server.mcp import TOKENS, Globs, Limit, Query, Tokens, converse
+from codesearch.server.store import WarmStore
 
 _ABOUT: Final = """\
 Searches the code of many repositories by meaning: ask in plain words, by a name, or with a stack trace. Answers are \
@@ -42,10 +38,8 @@ class StoreServer:
 
     def __init__(self, uri: str, access: Access) -> None:
         """Answer about the store at URI, of which an agent may see what ACCESS says."""
-        self._uri = uri
-        self._access = access
-        self._fleet: Fleet | None = None
-        self._pool = ThreadPoolExecutor(1, "answering")  # an encoder is for one thread at a time
+        self._store = WarmStore(uri, access)
+        self._pool = ThreadPoolExecutor(1, "answering")
 
     def make(self) -> MCPServer[Any]:
         """Return a server of the SDK's with the tool."""
@@ -58,7 +52,7 @@ class StoreServer:
 
     def load(self) -> None:
         """Begin to open the store."""
-        self._pool.submit(self._opened)
+        self._pool.submit(lambda: self._store.entries)
 
     def close(self) -> None:
         """Stop what is under way."""
@@ -70,33 +64,21 @@ class StoreServer:
         repositories: Names = [],  # noqa: B006
         owners: Owners = [],  # noqa: B006
         languages: Languages = [],  # noqa: B006
+        globs: Globs = [],  # noqa: B006
         limit: Limit = 8,
         max_tokens: Tokens = TOKENS,
     ) -> str:
         """Find code by what it does, in many repositories: functions, classes and documentation, best first."""
-        named = only((), (), (), (), languages)
-        wanted = Wanted(tuple(repositories), tuple(owners), named.languages if named else frozenset())
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._ask, query, limit, wanted)
+        wanted = Wanted(tuple(repositories), tuple(owners)).narrowed(only((), globs, (), (), languages))
         try:
-            answer = await work
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: self._store.ask(query, limit, wanted=wanted)
+            )
         except CodesearchError as error:
             raise ToolError(visible(str(error))) from error
         if not answer.hits:
             return page.nothing(answer).partition(" (")[0] + "\n"
         return "".join(page.blocks(answer, max_tokens))
-
-    def _ask(self, query: str, limit: int, wanted: Wanted) -> Answer:
-        with storing(self._uri):
-            fleet = self._opened()
-            fleet.refresh()
-            return fleet.ask(query, limit, wanted=wanted)
-
-    def _opened(self) -> Fleet:
-        if self._fleet is None:
-            from codesearch.fleet.search import Fleet
-
-            self._fleet = Fleet(self._uri, self._access)
-        return self._fleet
 
 
 def serve(uri: str, access: Access) -> None:

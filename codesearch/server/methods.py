@@ -25,11 +25,13 @@ from codesearch.paths import index_folder, user_index_folder
 from codesearch.server import params as read
 from codesearch.server.indexing import CancelledError, Check, Indexer, Run, Tell
 from codesearch.server.params import OutsideError, ParamsError
+from codesearch.server.verbs import nobody
 from codesearch.shape import Object
 from codesearch.training import Adapter, missing
 from codesearch.types import Answer, Stale
 
 if TYPE_CHECKING:
+    from codesearch.events import Event
     from codesearch.server.warm import Pool, Warm
     from codesearch.settings import Settings
 
@@ -61,10 +63,6 @@ _FIELDS: Final[Mapping[str, read.Check]] = {
 
 class UntrustedError(CodesearchError):
     """The folder is not trusted."""
-
-
-def _nobody(_: object = None) -> None:
-    pass
 
 
 class Methods:
@@ -109,7 +107,7 @@ class Methods:
         """The verbs that `call` knows."""
         return frozenset(self._verbs)
 
-    def call(self, name: str, params: object = None, tell: Tell = _nobody, check: Check = _nobody) -> Object:
+    def call(self, name: str, params: object = None, tell: Tell = nobody, check: Check = nobody) -> Object:
         """Carry out the verb NAME and return its result.
 
         Raises:
@@ -156,6 +154,10 @@ class Methods:
         """Open the index, in the background, so that the first question does not wait for it; writes nothing."""
         threading.Thread(target=self._warm_up, name="warming up", daemon=True).start()
 
+    def listen(self, tell: Callable[[Event | None], None]) -> None:
+        """Let TELL hear of indexing that goes on when the question that began it is answered."""
+        self.indexer.background = tell
+
     def nudge(self) -> None:
         """Bring an index that is there up to date in the background: files may have changed. Often is not too often."""
         with self._opening:
@@ -170,7 +172,7 @@ class Methods:
         self._nudged = False
         with suppress(CodesearchError, CancelledError):
             if self.workspace().usable():
-                self.indexer.refresh(self.indexer.background, _nobody)
+                self.indexer.refresh(self.indexer.background, nobody)
 
     def close(self) -> None:
         """Stop what is under way, after the step that it is at, and release the index."""
@@ -211,17 +213,7 @@ class Methods:
 
     def _explain(self, params: object, tell: Tell, check: Check) -> Object:
         answer, _ = self._answer(params, tell, check)
-        results = [
-            {
-                "path": hit.path,
-                "start_line": hit.span.start_line,
-                "symbol": hit.symbol,
-                "score": round(hit.score, 6),
-                "parts": shape.parts(hit),
-            }
-            for hit in answer.hits
-        ]
-        return shape.head(answer) | {"results": results}
+        return shape.explanation(answer)
 
     def _answer(self, params: object, tell: Tell, check: Check) -> tuple[Answer, Warm]:
         said = read.taken(params, _FIELDS, ("query",))

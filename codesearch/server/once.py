@@ -13,11 +13,11 @@ from codesearch.server.reporting import Reporter
 from codesearch.server.rpc import INVALID, UNKNOWN, RpcError, explained, parsed, written
 
 if TYPE_CHECKING:
-    from codesearch.server.methods import Methods
     from codesearch.server.streams import Line
+    from codesearch.server.verbs import Verbs
 
 
-def answer(line: Line, request: object, methods: Methods) -> bool:
+def answer(line: Line, request: object, methods: Verbs) -> bool:
     """Answer REQUEST, the text of a message, on LINE; return whether it went well."""
 
     def send(message: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 They meet in a folder of this user alone (0700): `<name>.sock`, or where there are no unix sockets, or the path is too
 long for one, a port of the loopback interface. `<name>.json` (0600) says the server's process, and for a port its
 number and the token that a client must show; `<name>.lock` is held as long as the server lives. The name stands for the
-workspace: its root and where its index was said to be.
+workspace: its root and where its index was said to be; or for a store and what may be seen of it.
 
 A client sends one frame, a JSON object, and gets frames back until `EXIT` or `DECLINE`: five bytes of kind and length,
 then the payload. Anything longer than the bounds here ends the connection.
@@ -18,8 +18,12 @@ import stat
 import struct
 import zlib
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import codesearch
+
+if TYPE_CHECKING:
+    from typing import Self
 
 REQUEST = b"R"
 ALIVE = b"A"
@@ -81,17 +85,26 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 class Place:
-    """Where the server of one workspace is met."""
+    """Where the server of one workspace is met, or that of one store for one access."""
 
-    def __init__(self, root: str, index_dir: str, home: str) -> None:
-        """ROOT is a real path; INDEX_DIR what was typed, made absolute, and HOME `CODESEARCH_HOME`, each or empty."""
-        said = "\0".join((root, index_dir, home))
-        name = blake2b(os.fsencode(said), digest_size=10).hexdigest()
+    def __init__(self, *said: str) -> None:
+        """Use `of_folder` or `of_store`."""
+        name = blake2b(os.fsencode("\0".join(said)), digest_size=10).hexdigest()
         self.folder = _folder()
-        base = os.path.join(self.folder, name)
-        self.socket = base + ".sock"
-        self.facts = base + ".json"
-        self.lock = base + ".lock"
+        self.base = os.path.join(self.folder, name)
+        self.socket = self.base + ".sock"
+        self.facts = self.base + ".json"
+        self.lock = self.base + ".lock"
+
+    @classmethod
+    def of_folder(cls, root: str, index_dir: str, home: str) -> Self:
+        """ROOT is a real path; INDEX_DIR what was typed, made absolute, and HOME `CODESEARCH_HOME`, each or empty."""
+        return cls(root, index_dir, home)
+
+    @classmethod
+    def of_store(cls, uri: str, access: str) -> Self:
+        """ACCESS is as `Access.said` has it: who may see something else meets another server."""
+        return cls("", uri, access)  # no root is empty
 
     @property
     def unix(self) -> bool:

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from codesearch.cli.surroundings import Surroundings, within
 from codesearch.server import protocol
+from codesearch.server.served import DeclinedError, Served
 from codesearch.server.streams import Line, stream
-from codesearch.server.warm import DeclinedError, Pool
-
-if TYPE_CHECKING:
-    from codesearch.settings import Settings
-    from codesearch.workspace import Workspace
-
-COMMANDS: Final = frozenset({"ask", "related", "status"})
-
-_OURS: Final = (
-    "HOME",
-    "USERPROFILE",
-    "CODESEARCH_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_STATE_HOME",
-    "LOCALAPPDATA",
-)
-_OF_GIT: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
-"""Variables that decide which files count and where the index is, and that git and others read from this process. A
-client with other ones is not served."""
 
 
 @cache
@@ -42,8 +23,8 @@ def _command() -> Any:
     return typer.main.get_command(app)
 
 
-def answer(line: Line, request: Mapping[str, Any], pool: Pool) -> int:
-    """Run what REQUEST says, its output going to LINE; return the exit code.
+def answer(line: Line, request: Mapping[str, Any], served: Served) -> int:
+    """Run what REQUEST says about what is SERVED, its output going to LINE; return the exit code.
 
     Raises:
         DeclinedError: the client should run it.
@@ -51,16 +32,15 @@ def answer(line: Line, request: Mapping[str, Any], pool: Pool) -> int:
     """
     argv = [str(word) for word in request["argv"]]
     environ = {str(name): str(value) for name, value in request["environ"].items()}
-    if not argv or argv[0] not in COMMANDS:
+    if not argv or argv[0] not in served.commands:
         raise DeclinedError("command")
-    if _places(environ) != _places(os.environ):
+    if _of(environ, served.variables) != _of(os.environ, served.variables):
         raise DeclinedError("environment")
     columns, lines = request["size"]
     out = stream(line, protocol.OUT, request["stdout"])
     err = stream(line, protocol.ERR, request["stderr"])
-    around = Surroundings(
-        Path(request["cwd"]), environ, out, err, (int(columns), int(lines)), _opener(pool), line.check
-    )
+    size = int(columns), int(lines)
+    around = Surroundings(Path(request["cwd"]), environ, out, err, size, check=line.check, **served.openers)
     with within(around):
         code = _command().main(args=argv, prog_name="codesearch", standalone_mode=False)
         if not line.gone:
@@ -69,9 +49,5 @@ def answer(line: Line, request: Mapping[str, Any], pool: Pool) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _opener(pool: Pool) -> Callable[[Path, Settings], Workspace]:
-    return pool.open
-
-
-def _places(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name in _OURS or name.startswith(_OF_GIT)}
+def _of(environ: Mapping[str, str], variables: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name.startswith(variables)}

@@ -17,9 +17,10 @@ from typing import Any, Final, NoReturn
 
 from codesearch import errors
 from codesearch.server.indexing import CancelledError
-from codesearch.server.methods import Methods, UntrustedError
+from codesearch.server.methods import UntrustedError
 from codesearch.server.params import OutsideError, ParamsError
 from codesearch.server.reporting import Reporter
+from codesearch.server.verbs import Verbs
 
 MOST_BYTES: Final = 4 << 20
 """Of a message, in either direction; a longer one is refused."""
@@ -121,7 +122,7 @@ class _Request:
 class Conversation:
     """One client's."""
 
-    def __init__(self, methods: Methods, send: Callable[[bytes], None]) -> None:
+    def __init__(self, methods: Verbs, send: Callable[[bytes], None]) -> None:
         """Answer through SEND, which is called in any thread, for a message at a time."""
         self._methods = methods
         self._send = send
@@ -136,7 +137,7 @@ class Conversation:
         """Whether the client has said that it is about to end."""
         self.ended = False
         """Whether it has ended the conversation, or can not be reached."""
-        methods.indexer.background = self._background.listen
+        methods.listen(self._background.listen)
         for number in range(_THREADS):
             threading.Thread(target=self._work, name=f"answering {number}", daemon=True).start()
 

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
-from codesearch.server.methods import Methods
 from codesearch.server.rpc import INVALID, MOST_BYTES, PARSE, Conversation, RpcError
+from codesearch.server.verbs import Verbs
 
 _LONGEST_LINE: Final = 1024
 """Bytes of a line of a header."""
@@ -26,7 +26,7 @@ class EndError(RpcError):
     """What can not be skipped."""
 
 
-def serve(methods: Methods) -> None:
+def serve(methods: Verbs) -> None:
     """Converse until the client ends it, or its end of the pipe is closed."""
     source, sink = take_streams()
     writing = threading.Lock()

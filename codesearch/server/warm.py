@@ -20,6 +20,7 @@ from codesearch.errors import CodesearchError, IndexBusyError, StorageError
 from codesearch.events import Done, Warned
 from codesearch.index import PATIENCE, standing
 from codesearch.server.freshness import Freshness
+from codesearch.server.served import DeclinedError
 from codesearch.types import Stale
 from codesearch.workspace import Workspace
 
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
 _REST: Final = 4.0
 """How many times as long as opening a part of a first index took, none is opened: questions need the time more."""
-
-
-class DeclinedError(Exception):
-    """This is not for the server to do; the client does it, as it would without one."""
 
 
 class Locks:

@@ -16,7 +16,7 @@ class Socket:
     """Asks the server that is met at a place; a connection a request."""
 
     def __init__(self, root: Path, runtime: str) -> None:
-        self.place = Place(str(root), "", "")
+        self.place = Place.of_folder(str(root), "", "")
         name = Path(self.place.socket).name
         self.path = str(Path(runtime) / "codesearch" / name)
 
