@@ -114,6 +114,11 @@ class Hit:
     """And as of which of its commits."""
 
     @property
+    def key(self) -> str:
+        """Its name among all hits: of two repositories in an index of many, either may have the same chunk."""
+        return f"{self.repository}/{self.id}" if self.repository else self.id
+
+    @property
     def place(self) -> str:
         """Its path, behind the repository's name in an index of many."""
         return f"{self.repository}/{self.path}" if self.repository else self.path

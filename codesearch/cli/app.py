@@ -180,6 +180,12 @@ Store = Annotated[
     str,
     typer.Option("--store", help="A folder, or a URI: s3://, gs://, az://.", metavar="URI", show_default=False),
 ]
+OfStore = Annotated[
+    str,
+    typer.Option(
+        "--store", help="Of the store that `fleet index` made, and of no folder.", metavar="URI", show_default=False
+    ),
+]
 Visibilities = Annotated[
     list[str] | None,
     typer.Option("--visibility", help="Of a store: see what is of this visibility.", metavar="NAME"),
@@ -607,27 +613,40 @@ def related(
 
 @app.command(
     short_help="Search while you type, with the code beside.",
-    epilog=_examples("codesearch", "codesearch tui --root ~/src/flask"),
+    epilog=_examples("codesearch", "codesearch tui --root ~/src/flask", "codesearch tui --store s3://acme-code/index"),
 )
 def tui(
     root: Where = None,
+    store: OfStore = "",
+    visibility: Visibilities = None,
+    allow: Allow = None,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
     no_ignore: NoIgnore = None,
     max_filesize: MaxFilesize = "",
 ) -> None:
-    """Search while you type, with the code beside; what `codesearch` alone does on a terminal. F1 shows the keys."""
+    """Search while you type, with the code beside; what `codesearch` alone does on a terminal. F1 shows the keys.
+
+    In a store there is nothing to open in an editor, and nothing is known of what belongs together.
+    """
+    _of_one(store, root, index_dir, visibility, allow)
     if not _interactive():
         raise UsageError('this needs a terminal. In a pipe, use `codesearch ask "…"`.')
-    from codesearch.cli import standing
+    from codesearch.cli import fleet, standing
+    from codesearch.tui import run
+    from codesearch.tui.searched import folder as of_folder
+    from codesearch.tui.searched import store as of_store
 
+    if store:
+        searched = of_store(fleet.place(store), fleet.seen(visibility or [], allow))
+        if code := run(searched):
+            raise typer.Exit(code)
+        return
     top = standing.place(root, index_dir).root
     given = _config(top, hidden, no_ignore, max_filesize)
     with _open(top, index_dir, given) as workspace:
-        searched, settings = workspace.root, workspace.settings
-    from codesearch.tui import run
-
-    if code := run(searched, settings, given["editor"]):
+        searched = of_folder(workspace.root, workspace.settings)
+    if code := run(searched, given["editor"]):
         raise typer.Exit(code)
 
 
@@ -693,9 +712,7 @@ def inspect(
 )
 def serve(
     root: Where = None,
-    store: Annotated[
-        str, typer.Option(help="Answer about the store that `fleet index` made, and no folder.", metavar="URI")
-    ] = "",
+    store: OfStore = "",
     visibility: Visibilities = None,
     allow: Allow = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the server of this folder, or store.")] = False,
@@ -720,10 +737,7 @@ def serve(
     """
     from codesearch.cli import fleet, serving, standing
 
-    if store:
-        _no_folder(root, index_dir)
-    elif visibility or allow:
-        raise UsageError("--visibility and --allow are for a store: name it with --store.")
+    _of_one(store, root, index_dir, visibility, allow)
     if stdio:
         from codesearch.server.stdio import serve as converse
 
@@ -752,10 +766,12 @@ def serve(
     serving.run(served, idle or around.environ.get("CODESEARCH_SERVER_IDLE", ""))
 
 
-def _no_folder(root: object, index_dir: object) -> None:
-    """Raise UsageError where a folder is named beside a store."""
-    if root or index_dir:
+def _of_one(store: str, root: object, index_dir: object, visibility: object, allow: object) -> None:
+    """Raise UsageError where a folder is named beside a store, or what may be seen of none."""
+    if store and (root or index_dir):
         raise UsageError("this is about a folder or about a store: give --root or --store.")
+    if not store and (visibility or allow):
+        raise UsageError("--visibility and --allow are for a store: name it with --store.")
 
 
 @app.command(short_help="Answer an editor's language client.")
@@ -783,9 +799,7 @@ def mcp(
         list[Path] | None,
         typer.Option("--root", help="A folder to answer about; may be given again.", metavar="FOLDER"),
     ] = None,
-    store: Annotated[
-        str, typer.Option(help="Answer about the store that `fleet index` made, and no folder.", metavar="URI")
-    ] = "",
+    store: OfStore = "",
     visibility: Visibilities = None,
     allow: Allow = None,
     hidden: Hidden = None,
@@ -797,15 +811,13 @@ def mcp(
     Or about a store, of which the agent sees what --visibility and --allow say. Needs the extra `mcp`.
     """
     _needs("mcp", "mcp")
+    _of_one(store, root, None, visibility, allow)
     if store:
-        _no_folder(root, None)
         from codesearch.cli import fleet
         from codesearch.server.mcp_store import serve as serve_store
 
         serve_store(fleet.place(store), fleet.seen(visibility or [], allow))
         return
-    if visibility or allow:
-        raise UsageError("--visibility and --allow are for a store: name it with --store.")
     if not root and here().cwd.resolve() in (Path.home().resolve(), Path(here().cwd.anchor)):
         # Agents that have no folder open start their servers there.
         raise UsageError("this is no folder to search as a whole. Name one with --root.")

@@ -186,6 +186,10 @@ class Fleet:
         shown = tuple(replace(hit, text=text) for (_, hit), text in zip(hits, texts, strict=True))
         return Answer(query, Stale.FRESH, (time.perf_counter() - started) * 1000, shown, sure)
 
+    def languages(self) -> dict[str, int]:
+        """Return how many chunks there are in each language, most first."""
+        return self._visible.store.languages(self._visible.where)
+
     def lines(self, repository: str, path: str) -> list[str]:
         """Return the lines of the file at PATH of REPOSITORY; none where there is none, or it may not be seen."""
         return self._visible.store.lines(repository, path, self._visible.where)

@@ -188,6 +188,12 @@ class FleetStore:
         found = self._chunks.search().where(_both(begins, where)).select(["path"]).to_arrow()
         return list(found["path"].unique().to_pylist())
 
+    def languages(self, where: Where = None) -> dict[str, int]:
+        """Return how many of the chunks that fit WHERE are in each language, most first."""
+        its = self._chunks.search().where(_both(col("start_line") > 0, where))  # entries are of no language
+        counted = its.select(["language"]).to_arrow()["language"].value_counts().to_pylist()
+        return {one["values"]: one["counts"] for one in sorted(counted, key=lambda one: -one["counts"])}
+
     def frequencies(self, terms: Collection[str], among: Collection[str] | None) -> Mapping[str, tuple[int, int]]:
         """Return, for those of TERMS that occur AMONG some repositories (None: all), how many chunks and files do."""
         if not terms:

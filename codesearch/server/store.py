@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -43,8 +44,19 @@ class WarmStore:
         return self._of_newest(lambda fleet: fleet.ask(query, limit, **options))
 
     def lines(self, repository: str, path: str) -> list[str]:
-        """Return the lines of a file; see `Fleet.lines`."""
+        """Return the lines of a file, as of the last question if there was one; see `Fleet.lines`.
+
+        No question under way is waited for.
+        """
+        if (held := self._held) is not None:
+            with suppress(CodesearchError), storing(self.uri):
+                return held.lines(repository, path)
         return self._of_newest(lambda fleet: fleet.lines(repository, path))
+
+    @property
+    def languages(self) -> dict[str, int]:
+        """How many chunks there are in each language, most first."""
+        return self._of_newest(lambda fleet: fleet.languages())
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -2,7 +2,8 @@
 
     app ── screen ── listing, preview, popups, status        what is seen; knows no index
      │        │
-     ├─ session ── training                                  what answers: one thread, and a process to adapt in
+     ├─ searched ── session ── training                      what answers: one thread, and a process to adapt in
+     │         └─── store                                    the same of a store of many repositories: one thread
      └─ source                                               what reads files for the preview: one thread
 
 `words` is all that passes between them. Importing this costs Textual (0.25 s); what searches is loaded by the session's
@@ -12,21 +13,22 @@ thread, after the first frame.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from codesearch.settings import Settings
+    from codesearch.tui.searched import Searched
 
 
-def run(root: Path, settings: Settings, editor: str = "") -> int:
-    """Search ROOT until the user has enough; return the exit code. EDITOR opens places, by default the environment's.
+def run(searched: Searched, editor: str = "") -> int:
+    """Search what is SEARCHED until the user has enough; return the exit code.
+
+    EDITOR opens places, by default the environment's.
 
     Whatever ended the session is raised, when the terminal is as it was.
     """
     from codesearch.tui.app import CodesearchApp
 
-    app = CodesearchApp(root.resolve(), settings, editor=editor)
+    app = CodesearchApp(searched, editor=editor)
     try:
         app.run()
     finally:

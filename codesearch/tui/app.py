@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events
@@ -18,12 +17,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from codesearch.cli.visible import visible
-from codesearch.settings import Settings
 from codesearch.tui import editor, look
 from codesearch.tui.history import History
 from codesearch.tui.listing import Listing
 from codesearch.tui.screen import WIDE, SearchScreen
-from codesearch.tui.session import Session
+from codesearch.tui.searched import Searched
 from codesearch.tui.source import Page, Reader
 from codesearch.tui.words import Broken, Told
 
@@ -40,7 +38,7 @@ class Heard(Message):
 
 
 class CodesearchApp(App[None]):
-    """Search a folder."""
+    """Search a folder, or a store."""
 
     TITLE = "codesearch"
     ENABLE_COMMAND_PALETTE = False
@@ -55,17 +53,16 @@ class CodesearchApp(App[None]):
     Tooltip { background: $panel; color: $foreground; }
     """
 
-    def __init__(self, root: Path, settings: Settings, launch: Launch = editor.run, editor: str = "") -> None:
-        """Search ROOT; LAUNCH opens places in EDITOR, by default the environment's."""
+    def __init__(self, searched: Searched, launch: Launch = editor.run, editor: str = "") -> None:
+        """Search what is SEARCHED; LAUNCH opens places in EDITOR, by default the environment's."""
         self.preferred = look.preferred(os.environ)  # Textual takes NO_COLOR out of the environment
         super().__init__(ansi_color=self.preferred.plain or None)
-        self.root = root
         self._launch = launch
         self._editor = editor
-        self.history = History(root)
-        self.session = Session(root, settings, self._tell)
-        self.reader = Reader(root, settings, self._tell)
-        self.page = SearchScreen(root)
+        self.history = History(searched.called)
+        self.session = searched.session(self._tell)
+        self.reader = Reader(self.session.lines, self._tell)
+        self.page = SearchScreen(searched)
         self.broken: Exception | None = None
         for one in look.ALL.values():
             self.register_theme(one.theme)

@@ -27,11 +27,11 @@ def place() -> Path:
 
 
 class History:
-    """The questions asked of one folder, the latest last, each once."""
+    """The questions asked of one folder, or of one store, the latest last, each once."""
 
-    def __init__(self, root: Path, file: Path | None = None) -> None:
-        """Read those asked of ROOT before."""
-        self._root = str(root)
+    def __init__(self, root: str, file: Path | None = None) -> None:
+        """Read those asked of ROOT before; it is the URI of a store, or a path."""
+        self._root = root
         self._file = file or place()
         self.questions: list[str] = []
         lines = self._lines()

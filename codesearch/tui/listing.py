@@ -55,7 +55,7 @@ class Listing(Pane, can_focus=True):
         super().__init__(id=id)
         self.rows: tuple[Row, ...] = ()
         self.marked: dict[str, Hit] = {}
-        """By id, in the order in which they were marked."""
+        """By key, in the order in which they were marked."""
         self._at = -1
         self._lines: list[tuple[int, int]] = []
         """For each line: which row, and which line of it."""
@@ -66,7 +66,7 @@ class Listing(Pane, can_focus=True):
         self.rows = tuple(rows)
         hits = self.hits
         self._best = max((hit.score for hit in hits), default=0.0)
-        self._at = next((i for i, row in enumerate(rows) if isinstance(row, Hit) and row.id == selected), -1)
+        self._at = next((i for i, row in enumerate(rows) if isinstance(row, Hit) and row.key == selected), -1)
         if self._at < 0:
             self._at = next((i for i, row in enumerate(rows) if isinstance(row, Hit)), -1)
         self._lay()
@@ -105,8 +105,8 @@ class Listing(Pane, can_focus=True):
             self.refresh()
 
     def _toggle(self, hit: Hit) -> None:
-        if self.marked.pop(hit.id, None) is None:
-            self.marked[hit.id] = hit
+        if self.marked.pop(hit.key, None) is None:
+            self.marked[hit.key] = hit
 
     def _select(self, at: int) -> None:
         if at != self._at:
@@ -149,7 +149,7 @@ class Listing(Pane, can_focus=True):
         if isinstance(row, Heading):
             return Text.assemble((f"  {row.text}", colors.style("@accent")), end="")
         edge = Text("▌" if here else " ", colors.style("@accent"), end="")
-        edge.append("● " if row.id in self.marked and line == 0 else "  ", colors.style("@accent"))
+        edge.append("● " if row.key in self.marked and line == 0 else "  ", colors.style("@accent"))
         place = self._place(row, colors)
         symbol, kind = _name(row), Text(row.kind, colors.style("@dim"))
         bar = self._bar(row, colors, here)
@@ -164,12 +164,12 @@ class Listing(Pane, can_focus=True):
 
     def _column(self, width: int) -> int:
         """Return how wide the column of places is: as the longest, but no more than half."""
-        longest = max((len(hit.path) + len(str(hit.span.start_line)) + 1 for hit in self.hits), default=0)
+        longest = max((len(hit.place) + len(str(hit.span.start_line)) + 1 for hit in self.hits), default=0)
         return min(longest, max(12, width // 2 - 6))
 
     @staticmethod
     def _place(hit: Hit, colors: Palette) -> Text:
-        folder, _, name = visible(hit.path).rpartition("/")
+        folder, _, name = visible(hit.place).rpartition("/")
         place = Text(f"{folder}/" if folder else "", colors.style("@dim"))
         place.append(name, colors.style("@text"))
         return place.append(f":{hit.span.start_line}", colors.style("@dim"))

@@ -78,4 +78,4 @@ class Preview(Pane, can_focus=False):
 
 
 def _place(page: Page) -> tuple[str, int, str]:
-    return page.hit.id, page.hit.span.start_line, page.query
+    return page.hit.key, page.hit.span.start_line, page.query

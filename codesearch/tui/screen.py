@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from rich.text import Text
@@ -26,6 +25,7 @@ from codesearch.tui.listing import Heading, Listing, Row
 from codesearch.tui.look import palette
 from codesearch.tui.popups import Choice, Earlier, Help, Typed
 from codesearch.tui.preview import Preview
+from codesearch.tui.searched import Searched
 from codesearch.tui.session import explain
 from codesearch.tui.source import NAME, Page
 from codesearch.tui.status import Status
@@ -63,7 +63,7 @@ class _View:
     subject: Hit | None = None
     """What its hits are related to; None where they answer a question."""
     selected: str = ""
-    """Id of the hit that was selected when it was left."""
+    """Key of the hit that was selected when it was left."""
 
 
 @dataclass(slots=True)
@@ -191,10 +191,10 @@ class SearchScreen(Screen[None]):
     }
     """What letters do while the list has the focus."""
 
-    def __init__(self, root: Path) -> None:
-        """Search ROOT."""
+    def __init__(self, searched: Searched) -> None:
+        """Search what is SEARCHED."""
         super().__init__()
-        self.root = root
+        self.searched = searched
         self.asked = _Asked()
         self.view = _View()
         self.views: list[_View] = []
@@ -215,7 +215,7 @@ class SearchScreen(Screen[None]):
         with Horizontal(id="top"):
             yield Static("›", id="prompt", markup=False)
             yield Input(placeholder="ask this code a question", id="question", select_on_focus=False)
-            yield Static(Text(visible(self.root.name or str(self.root))), id="place")
+            yield Static(Text(visible(self.searched.name)), id="place")
         with Horizontal(id="chips"):
             yield Chip("F2", "language", "screen.language")
             yield Chip("F3", "path", "screen.paths")
@@ -316,7 +316,7 @@ class SearchScreen(Screen[None]):
         self._last_ms = answer.ms
         self.set_timer(_RESTED, lambda: self._rested(answer))
         hit = self.query_one(Listing).hit
-        self._show_answer(hit.id if same and hit else "")
+        self._show_answer(hit.key if same and hit else "")
         if answer.state is not Stale.FRESH and time.monotonic() - self._refreshed > _SETTLE and not self.status.busy:
             self._app.session.refresh()
 
@@ -369,7 +369,7 @@ class SearchScreen(Screen[None]):
         else:
             colors = palette(self.app)
             first, last = hit.span.start_line, hit.span.end_line
-            place = f"{visible(hit.path)}:{first}-{last}" if last > first else f"{visible(hit.path)}:{first}"
+            place = f"{visible(hit.place)}:{first}-{last}" if last > first else f"{visible(hit.place)}:{first}"
             said = Text.assemble((place, colors.style("bold @text")), ("  ", ""), no_wrap=True, overflow="ellipsis")
             said.append(visible(hit.symbol), colors.style("@dim"))
             if hit.copies:
@@ -385,7 +385,7 @@ class SearchScreen(Screen[None]):
     def show_page(self, page: Page) -> None:
         """Show PAGE, if it is still the one wanted."""
         hit = self.query_one(Listing).hit
-        if hit is not None and hit.id == page.hit.id:
+        if hit is not None and hit.key == page.hit.key:
             self.query_one(Preview).show(page)
 
     def _say_why(self) -> None:
@@ -520,7 +520,7 @@ class SearchScreen(Screen[None]):
             return
         self._remember()
         hit = self.query_one(Listing).hit
-        self.view.selected = hit.id if hit else ""
+        self.view.selected = hit.key if hit else ""
         self.views.append(self.view)
         rows: list[Row] = []
         for relation, hits in found.groups:
@@ -550,7 +550,8 @@ class SearchScreen(Screen[None]):
             self.status.adapting, self.status.curve = "adapting: stopping", []
         else:
             self._app.session.adapt()
-            self.status.adapting = "adapting: starting"
+            if self._app.session.adapting:
+                self.status.adapting = "adapting: starting"
         self._say_status()
 
     # What is done with hits
@@ -565,8 +566,8 @@ class SearchScreen(Screen[None]):
             self._app.history.add(self.asked.answer.question.text)
 
     def action_copy_place(self) -> None:
-        """Copy path:line."""
-        self._copy([f"{visible(hit.path)}:{hit.span.start_line}" for hit in self.wanted()], "place")
+        """Copy path:line, behind the repository's name in a store."""
+        self._copy([f"{visible(hit.place)}:{hit.span.start_line}" for hit in self.wanted()], "place")
 
     def action_copy_code(self) -> None:
         """Copy the code; what would steer a terminal that it is pasted into is made visible."""
@@ -581,9 +582,15 @@ class SearchScreen(Screen[None]):
 
     def action_open(self) -> None:
         """Open in the editor."""
-        if hits := self.wanted():
-            self._remember()
-            self._app.open_places([(self.root / hit.path, hit.span.start_line) for hit in hits])
+        root, hits = self.searched.root, self.wanted()
+        if not hits:
+            return
+        if root is None:
+            said = "the files of a store are not here to be opened; ctrl+y copies where it is, ctrl+s the code"
+            self.notify(said, severity="warning", markup=False)
+            return
+        self._remember()
+        self._app.open_places([(root / hit.path, hit.span.start_line) for hit in hits])
 
     # What is said
 

@@ -91,6 +91,14 @@ class Session:
         """Whether the retriever is being adapted."""
         return self._adapting is not None and self._adapting.alive
 
+    def lines(self, hit: Hit) -> list[str] | None:
+        """Return the lines of the file that HIT is in, as it is now; None where it can not be read any more."""
+        from codesearch.chunk import decode
+        from codesearch.files import FileEntry, read
+
+        data = read(FileEntry(hit.path, str(self.root), 0, 0), self.settings)
+        return decode(data).split("\n") if isinstance(data, bytes) else None
+
     def close(self) -> bool:
         """Stop what is under way, after the step that it is at, and release the index; return whether that was done."""
         self.stop_adapting()

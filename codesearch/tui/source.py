@@ -15,14 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from codesearch.cli.visible import visible_line
 from codesearch.types import Hit
-
-if TYPE_CHECKING:
-    from codesearch.settings import Settings
 
 BEFORE: Final = 400
 """Lines shown above a hit; who wants more opens the file."""
@@ -66,9 +62,9 @@ class Page:
 class Reader:
     """Makes pages in a thread of its own."""
 
-    def __init__(self, root: Path, settings: Settings, tell: Callable[[Page], None]) -> None:
-        """TELL is called in that thread."""
-        self._root, self._settings, self._tell = root, settings, tell
+    def __init__(self, lines: Callable[[Hit], list[str] | None], tell: Callable[[Page], None]) -> None:
+        """LINES gives those of the file that a hit is in, or None; it and TELL are called in that thread."""
+        self._lines, self._tell = lines, tell
         self._wake = threading.Condition()
         self._wanted: tuple[Hit, str] | None = None
         self._closing = False
@@ -119,13 +115,13 @@ class Reader:
 
     def page(self, hit: Hit, query: str, *, near: bool = False) -> Page:
         """Return the page of HIT; what is NEAR it alone is coloured and marked, unless all of it was before."""
-        lines = self._lines(hit.path)
+        lines = self._lines(hit)
         if lines is None:
             return Page(hit, query, 1, (), (), {}, missing=True)
         first = max(1, hit.span.start_line - BEFORE)
         last = max(hit.span.end_line, hit.span.start_line + AFTER)
         text = lines[first - 1 : last]
-        key = (hit.path, first, last, hash(tuple(text)))
+        key = (hit.place, first, last, hash(tuple(text)))
         at = hit.span.start_line - first
         if key in self._cut:
             self._cut.move_to_end(key)
@@ -148,13 +144,6 @@ class Reader:
         return Page(
             hit, query, first, shown, spans, _marks(shown[marked.start : marked.stop], first + marked.start, query)
         )
-
-    def _lines(self, path: str) -> list[str] | None:
-        from codesearch.chunk import decode
-        from codesearch.files import FileEntry, read
-
-        data = read(FileEntry(path, str(self._root), 0, 0), self._settings)
-        return decode(data).split("\n") if isinstance(data, bytes) else None
 
 
 def _marks(lines: tuple[str, ...], first: int, query: str) -> dict[int, tuple[tuple[int, int], ...]]:

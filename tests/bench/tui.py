@@ -30,6 +30,7 @@ from textual.widgets import Input
 
 from codesearch.settings import Settings
 from codesearch.tui.app import CodesearchApp
+from codesearch.tui.searched import folder
 from codesearch.workspace import Workspace
 from tests.bench.index import BYTES_PER_CHUNK, QUERIES, lay
 
@@ -70,7 +71,7 @@ def first_paint(root: Path) -> tuple[float, float]:
 
 async def keys(root: Path) -> tuple[list[float], list[float], int]:
     """Return the seconds from each key to its painted list, those that the searches took, and the number of chunks."""
-    app = CodesearchApp(root, Settings())
+    app = CodesearchApp(folder(root, Settings()))
     seconds: list[float] = []
     searches: list[float] = []
     async with app.run_test(size=(120, 40)):

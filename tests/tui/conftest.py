@@ -17,6 +17,7 @@ from codesearch.settings import Settings
 from codesearch.tui.app import CodesearchApp
 from codesearch.tui.listing import Listing
 from codesearch.tui.screen import SearchScreen
+from codesearch.tui.searched import Searched, folder
 from codesearch.types import Hit
 from codesearch.workspace import Workspace
 from tests.cli.conftest import FILES, write
@@ -100,7 +101,7 @@ class Driven:
 
         preview = self.page.query_one(Preview)
         await self.until(
-            lambda: not self.listing.hit or (preview.page is not None and preview.page.hit.id == self.hit.id)
+            lambda: not self.listing.hit or (preview.page is not None and preview.page.hit.key == self.hit.key)
         )
 
     @property
@@ -134,11 +135,11 @@ def state(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
 
 
-def run(root: Path, drive: Drive, size: tuple[int, int] = (120, 40), **options: Any) -> None:
-    """Drive an application on ROOT, which must end well."""
+def run(searched: Path | Searched, drive: Drive, size: tuple[int, int] = (120, 40), **options: Any) -> None:
+    """Drive an application on what is SEARCHED, a folder or a store, which must end well."""
 
     async def main() -> None:
-        app = CodesearchApp(root, Settings(), **options)
+        app = CodesearchApp(searched if isinstance(searched, Searched) else folder(searched, Settings()), **options)
         try:
             async with app.run_test(size=size, notifications=True) as pilot:
                 await drive(Driven(app, pilot))

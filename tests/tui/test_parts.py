@@ -70,25 +70,25 @@ def test_an_editor_is_really_run_with_its_list(tmp_path: Path) -> None:
 def test_the_history_keeps_each_question_once_and_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "KEPT", 3)
     file = tmp_path / "h" / "history.jsonl"
-    mine = History(tmp_path, file)
+    mine = History(str(tmp_path), file)
     for question in ("a", "b", "a", " ", "c" * 5000, "d", "e", "f", "g"):
         mine.add(question)
     assert mine.questions[:2] == ["b", "a"] and len(mine.questions[2]) == 1000
     file.write_text(file.read_text() + "no json\n[1]\n" + json.dumps({"root": str(tmp_path), "question": 1}) + "\n")
-    again = History(tmp_path, file)
+    again = History(str(tmp_path), file)
     assert again.questions[-1] == "g" and len(file.read_text().splitlines()) == 3
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_history_that_can_not_be_kept_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    mine = History(tmp_path, tmp_path / "file" / "history.jsonl")
+    mine = History(str(tmp_path), tmp_path / "file" / "history.jsonl")
     mine.add("still asked")
     assert mine.questions == ["still asked"]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("secret\n")
     (tmp_path / "link.jsonl").symlink_to(elsewhere)
-    History(tmp_path, tmp_path / "link.jsonl").add("not through a link")
+    History(str(tmp_path), tmp_path / "link.jsonl").add("not through a link")
     assert elsewhere.read_text() == "secret\n"
 
 
