@@ -150,17 +150,17 @@ class Listing(Pane, can_focus=True):
             return Text.assemble((f"  {row.text}", colors.style("@accent")), end="")
         edge = Text("▌" if here else " ", colors.style("@accent"), end="")
         edge.append("● " if row.key in self.marked and line == 0 else "  ", colors.style("@accent"))
-        place = self._place(row, colors)
+        place, kept = self._place(row, colors), len(visible(row.repository))
         symbol, kind = _name(row), Text(row.kind, colors.style("@dim"))
         bar = self._bar(row, colors, here)
         if not self.tall:
-            place = _fitted(place, self._column(width))
+            place = _fitted(place, self._column(width), kept)
             symbol_style = colors.style("bold @text" if here else "@text")
             left = Text.assemble(place, "  ", (symbol, symbol_style))
             return _apart(edge, left, Text.assemble(f"{'':{_KIND - len(kind)}}", kind, "  ", bar), width)
         if line == 0:
             return _apart(edge, Text(symbol, colors.style("bold @text")), kind, width)
-        return _apart(edge, _fitted(place, width - _BAR - 6), bar, width)
+        return _apart(edge, _fitted(place, width - _BAR - 6, kept), bar, width)
 
     def _column(self, width: int) -> int:
         """Return how wide the column of places is: as the longest, but no more than half."""
@@ -207,8 +207,12 @@ def _apart(edge: Text, left: Text, right: Text, width: int) -> Text:
     return Text.assemble(edge, left, " " * gap, right, " ", end="")
 
 
-def _fitted(place: Text, width: int) -> Text:
-    """Return PLACE on WIDTH cells, cut at its beginning: the file's name says more than the folders above it."""
+def _fitted(place: Text, width: int, kept: int) -> Text:
+    """Return PLACE on WIDTH cells, cut at its beginning: the file's name says more than the folders above it.
+
+    Its first KEPT letters, the name of a repository, stay where they leave half of it.
+    """
     if place.cell_len > width:
-        place = Text.assemble("…", place[len(place) - width + 1 :])
+        kept = kept if 2 * kept <= width else 0
+        place = Text.assemble(place[:kept], "…", place[len(place) - width + 1 + kept :])
     return Text.assemble(place, " " * (width - place.cell_len))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_the_repository_stands_beside_the_path_and_the_whole_file_in_the_preview
         assert "chunks of 7 files" in at.text
 
     run(public, drive)
+
+    async def drive_narrow(at: Driven) -> None:
+        await at.ready()
+        await at.ask("nothing is retried that went through")
+        await at.until(lambda: re.search(r"acme/shop….*test_retry\.py:1", at.text))
+
+    run(public, drive_narrow, size=(100, 24))
 
 
 def test_nothing_is_shown_of_what_may_not_be_seen(public: Searched, uri: str) -> None:
