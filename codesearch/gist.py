@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from codesearch.chunk import chunk, decode
 from codesearch.files import FileEntry, read
-from codesearch.related import Relation, related
+from codesearch.related import OfFolder, Relation, related
 from codesearch.types import Hit, Kind, Span
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def gist(snapshot: Snapshot, hit: Hit, settings: Settings) -> Gist | None:
     says = _sentence(doc)
     if hit.kind in (Kind.SECTION, Kind.MODULE) or not hit.symbol:
         return Gist(hit, line, says) if says else None
-    _, found = related(snapshot, hit.path, hit.span.start_line, _CALLERS, settings)
+    _, found = related(OfFolder(snapshot, settings), hit.path, hit.span.start_line, _CALLERS)
     callers = tuple(one for one in found[Relation.CALLER] if _surely(hit, one))
     tests = tuple(one for one in found[Relation.TEST] if _surely(hit, one, test=True))
     return Gist(hit, line, says, tuple(map(_from_name, callers[:2])), tuple(map(_from_name, tests[:1])))

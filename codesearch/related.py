@@ -8,10 +8,11 @@ called the same, chunks come first that also say what it belongs to, call it, or
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from codesearch.search import Snapshot
     from codesearch.settings import Settings
+    from codesearch.store import Mirror
 
 _CANDIDATES: Final = 300
 """Chunks with the name's term that are read; a name that more have is too common to tell what belongs to it."""
@@ -43,38 +45,73 @@ class Relation(StrEnum):
     SIMILAR = "similar"
 
 
-def related(
-    snapshot: Snapshot, path: str, line: int, limit: int, settings: Settings
-) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
+class Code(Protocol):
+    """What is looked through: a folder, or one repository of a store."""
+
+    @property
+    def mirror(self) -> Mirror:
+        """All its chunks."""
+        ...
+
+    def matching(self, terms: Iterable[str], limit: int) -> NDArray[np.uint64]:
+        """Return the numbers of at most LIMIT rows that hold any of TERMS, best first."""
+        ...
+
+    def hits(self, positions: Sequence[int]) -> Sequence[Hit]:
+        """Return the chunks at POSITIONS of the mirror, with their text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfFolder:
+    """The code of a folder, whose text is in its files."""
+
+    snapshot: Snapshot
+    settings: Settings
+
+    @property
+    def mirror(self) -> Mirror:
+        """All its chunks."""
+        return self.snapshot.mirror
+
+    def matching(self, terms: Iterable[str], limit: int) -> NDArray[np.uint64]:
+        """Return the numbers of at most LIMIT rows that hold any of TERMS, best first."""
+        return self.snapshot.store.matching(terms, limit)[0]
+
+    def hits(self, positions: Sequence[int]) -> Sequence[Hit]:
+        """Return the chunks at POSITIONS of the mirror, with their text."""
+        return with_text(self.snapshot, [self.mirror.hit(position) for position in positions], self.settings)[0]
+
+
+def related(code: Code, path: str, line: int, limit: int) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
     """Return the chunk at LINE of the file PATH, and for each relation at most LIMIT chunks, best first, with text.
 
     Raises:
         UsageError: the file is not indexed, or has no such line.
     """
-    mirror = snapshot.mirror
-    at = _position(snapshot, path, line)
-    (subject,), _ = with_text(snapshot, [mirror.hit(at)], settings)
+    mirror = code.mirror
+    at = _position(mirror, path, line)
+    (subject,) = code.hits([at])
     similarities = cosines(mirror.vectors, mirror.vectors[at])
     found: dict[Relation, list[Hit]] = {relation: [] for relation in Relation}
-    taken = {int(row) for row in mirror.rows(int(mirror.path_of[at])) if _same(snapshot, int(row), at)}
+    taken = {int(row) for row in mirror.rows(int(mirror.path_of[at])) if _same(mirror, int(row), at)}
     name = subject.symbol.rpartition(".")[2]
     if name and subject.kind is not Kind.SECTION:
-        for position, hit in _saying(snapshot, name, taken, settings):
+        for position, hit in _saying(code, name, taken):
             relation = _relation(hit)
             reasons = _reasons(subject, name, hit, relation, float(similarities[position]))
             found[relation].append(_scored(hit, reasons))
             taken.add(position)
-    for position in _nearest(snapshot, similarities, taken, limit):
-        found[Relation.SIMILAR].append(_scored(mirror.hit(position), [("near", float(similarities[position]))]))
-    best = {
-        relation: sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.span.start_line))[:limit]
+    near = _nearest(mirror, similarities, taken, limit)
+    for position, hit in zip(near, code.hits(near), strict=True):
+        found[Relation.SIMILAR].append(_scored(hit, [("near", float(similarities[position]))]))
+    return subject, {
+        relation: tuple(sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.span.start_line))[:limit])
         for relation, hits in found.items()
     }
-    return subject, {relation: with_text(snapshot, hits, settings)[0] for relation, hits in best.items()}
 
 
-def _position(snapshot: Snapshot, path: str, line: int) -> int:
-    mirror = snapshot.mirror
+def _position(mirror: Mirror, path: str, line: int) -> int:
     if path not in mirror.paths:
         raise UsageError(f"{path} is not indexed. `codesearch inspect {path}` says why.")
     rows = mirror.rows(mirror.paths.index(path))
@@ -86,22 +123,20 @@ def _position(snapshot: Snapshot, path: str, line: int) -> int:
     return int(holding[-1])
 
 
-def _same(snapshot: Snapshot, row: int, at: int) -> bool:
+def _same(mirror: Mirror, row: int, at: int) -> bool:
     """Tell whether the chunks at ROW and AT, of one file, are parts of one definition."""
-    symbols = snapshot.mirror.symbols
+    symbols = mirror.symbols
     return row == at or (symbols[row] == symbols[at] != "")
 
 
-def _saying(snapshot: Snapshot, name: str, taken: set[int], settings: Settings) -> list[tuple[int, Hit]]:
+def _saying(code: Code, name: str, taken: set[int]) -> list[tuple[int, Hit]]:
     """Return position and text of the chunks that say NAME, but for those TAKEN and those that only define it too."""
-    mirror = snapshot.mirror
-    row_ids, _ = snapshot.store.matching(terms(name)[-1:], _CANDIDATES)
-    positions = [p for p in mirror.positions(row_ids).tolist() if p not in taken]
-    hits, _ = with_text(snapshot, [mirror.hit(position) for position in positions], settings)
+    row_ids = code.matching(terms(name)[-1:], _CANDIDATES)
+    positions = [p for p in code.mirror.positions(row_ids).tolist() if p not in taken]
     says = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     return [
         (position, hit)
-        for position, hit in zip(positions, hits, strict=True)
+        for position, hit in zip(positions, code.hits(positions), strict=True)
         if len(says.findall(hit.text)) > (hit.symbol.rpartition(".")[2] == name)
     ]
 
@@ -138,14 +173,14 @@ def _scored(hit: Hit, reasons: Reasons) -> Hit:
     return replace(hit, score=sum(worth for _, worth in reasons), reasons=tuple(reasons))
 
 
-def _nearest(snapshot: Snapshot, similarities: NDArray[np.float32], taken: set[int], limit: int) -> list[int]:
+def _nearest(mirror: Mirror, similarities: NDArray[np.float32], taken: set[int], limit: int) -> list[int]:
     """Return the positions of the LIMIT nearest chunks that are not TAKEN, one a file."""
     files: set[int] = set()
     found: list[int] = []
     for position in np.argsort(-similarities, kind="stable").tolist():
         if len(found) == limit or similarities[position] <= 0:
             break
-        file = int(snapshot.mirror.path_of[position])
+        file = int(mirror.path_of[position])
         if position not in taken and file not in files:
             files.add(file)
             found.append(position)

@@ -54,12 +54,11 @@ def head(found: Answer) -> Object:
 
 def hit(rank: int, one: Hit) -> Object:
     """Return one result."""
-    of = {"repository": one.repository, "commit": one.commit} if one.repository else {}
     return {
         "rank": rank,
         "score": round(one.score, 6),
         "id": one.id,
-        **of,
+        **_of(one),
         "path": one.path,
         "start_line": one.span.start_line,
         "end_line": one.span.end_line,
@@ -72,13 +71,17 @@ def hit(rank: int, one: Hit) -> Object:
     }
 
 
+def _of(one: Hit) -> Object:
+    """Return of which repository ONE is, in an index of many."""
+    return {"repository": one.repository, "commit": one.commit} if one.repository else {}
+
+
 def explanation(found: Answer) -> Object:
     """Return what FOUND says, with the sum that each result's score is in place of its text."""
     results = []
     for one in found.hits:
-        of = {"repository": one.repository, "commit": one.commit} if one.repository else {}
         where = {"path": one.path, "start_line": one.span.start_line, "symbol": one.symbol}
-        results.append({**of, **where, "score": round(one.score, 6), "parts": parts(one)})
+        results.append({**_of(one), **where, "score": round(one.score, 6), "parts": parts(one)})
     return head(found) | {"results": results}
 
 
@@ -97,6 +100,7 @@ def related(subject: Hit, found: Mapping[Relation, Sequence[Hit]], state: Stale)
     return {
         "version": JSON_VERSION,
         "state": str(state),
+        **_of(subject),
         "path": subject.path,
         "start_line": subject.span.start_line,
         "end_line": subject.span.end_line,

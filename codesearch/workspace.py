@@ -297,12 +297,12 @@ class Workspace:
         For each relation there are at most LIMIT hits, best first. The index is brought up to date first, as by `ask`.
         A file that is not indexed, and a line that it has not, raise UsageError.
         """
-        from codesearch.related import related
+        from codesearch.related import OfFolder, related
 
         if refresh:
             self._refresh()
         found = explain(self.root, path, self.settings)
-        return self._read(lambda snapshot: related(snapshot, found.path, line, limit, self.settings))[0]
+        return self._read(lambda snapshot: related(OfFolder(snapshot, self.settings), found.path, line, limit))[0]
 
     def _read(self, work: Callable[[Snapshot], Found]) -> tuple[Found, float, bool]:
         """Return what WORK finds in the index, how much of the files that has, and whether it is all of one state.

@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from codesearch.adaptation import Adaptation
+    from codesearch.cli.lines import Source
     from codesearch.config import Config
+    from codesearch.related import Relation
     from codesearch.server.methods import Methods
     from codesearch.server.served import Served
+    from codesearch.types import Hit
     from codesearch.workspace import Workspace
     from revela_train.backbone import Backbone
     from revela_train.config import AdaptConfig
@@ -565,7 +568,11 @@ def ask(
 
 @app.command(
     short_help="Show tests, documentation and callers of a line.",
-    epilog=_examples("codesearch related src/cart.py:31", "codesearch related src/cart.py:31 --json"),
+    epilog=_examples(
+        "codesearch related src/cart.py:31",
+        "codesearch related src/cart.py:31 --json",
+        "codesearch related acme/shop/src/cart.py:31 --store s3://acme-code/index",
+    ),
 )
 def related(
     place: Annotated[str, typer.Argument(help="A line of a file.", metavar="PATH:LINE", show_default=False)],
@@ -574,6 +581,9 @@ def related(
         int, typer.Option("--limit", "-n", help="Results at most, of each relation.", min=1, metavar="N")
     ] = 5,
     as_json: Json = False,
+    store: OfStore = "",
+    visibility: Visibilities = None,
+    allow: Allow = None,
     no_server: NoServer = False,
     index_dir: IndexDir = None,
     hidden: Hidden = None,
@@ -583,22 +593,18 @@ def related(
 ) -> None:
     """Show what belongs to the code at a line: its tests, its documentation, what calls it, and what is most like it.
 
+    In a store that is what belongs to it in its repository; a path begins with the repository's name, as results do.
     Exits with 1 if nothing does.
     """
     path, _, line = place.rpartition(":")
     if not path or not (line.isascii() and line.isdecimal()):
         raise UsageError(f"{place} names no line. Write a path, a colon and a line, such as src/cart.py:31.")
+    _of_one(store, root, index_dir, visibility, allow)
     from codesearch.cli import standing
     from codesearch.cli.lines import Lines
     from codesearch.cli.machine import related_json
 
-    at = standing.place(root, index_dir)
-    given = _config(at.root, hidden, no_ignore, max_filesize, color)
-    with _open(at.root, index_dir, given) as workspace:
-        state = _refresh(workspace, console(given["color"], stderr=True))
-        subject, found = workspace.related(here().cwd / path, int(line), limit, refresh=False)
-        seen = standing.Seen(workspace, at)
-        subject, found = at.hit(subject), {relation: tuple(map(at.hit, hits)) for relation, hits in found.items()}
+    def show(subject: Hit, found: dict[Relation, tuple[Hit, ...]], state: Stale, source: Source) -> None:
         if as_json:
             print(related_json(subject, found, state))
         else:
@@ -606,9 +612,27 @@ def related(
             for relation, hits in found.items():
                 if hits and here().stdout.isatty():
                     print(f"{relation}:")
-                sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], seen.lines))
-    if not any(found.values()):
-        raise typer.Exit(NOTHING_FOUND)
+                sys.stdout.writelines(lines.of(hits, subject.symbol.rpartition(".")[2], source))
+        if not any(found.values()):
+            raise typer.Exit(NOTHING_FOUND)
+
+    if store:
+        from codesearch.cli import fleet
+        from codesearch.fleet.access import parted
+
+        given = _config(Path(), hidden, no_ignore, max_filesize, color)
+        with fleet.opened(store, visibility or [], allow) as opened:
+            subject, found = opened.related(*parted(path, opened.entries), int(line), limit)
+            show(subject, found, Stale.FRESH, lambda hit: opened.lines(hit.repository, hit.path))
+        return
+    at = standing.place(root, index_dir)
+    given = _config(at.root, hidden, no_ignore, max_filesize, color)
+    with _open(at.root, index_dir, given) as workspace:
+        state = _refresh(workspace, console(given["color"], stderr=True))
+        subject, found = workspace.related(here().cwd / path, int(line), limit, refresh=False)
+        seen = standing.Seen(workspace, at)
+        subject, found = at.hit(subject), {relation: tuple(map(at.hit, hits)) for relation, hits in found.items()}
+        show(subject, found, state, seen.lines)
 
 
 @app.command(
@@ -627,7 +651,7 @@ def tui(
 ) -> None:
     """Search while you type, with the code beside; what `codesearch` alone does on a terminal. F1 shows the keys.
 
-    In a store there is nothing to open in an editor, and nothing is known of what belongs together.
+    In a store there are no files to open in an editor.
     """
     _of_one(store, root, index_dir, visibility, allow)
     if not _interactive():

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from codesearch.fleet.access import Access, Wanted
+    from codesearch.fleet.schema import Entry
+    from codesearch.related import Relation
     from codesearch.search import Mode
     from codesearch.settings import Settings
-    from codesearch.types import Answer
+    from codesearch.types import Answer, Hit
     from codesearch.workspace import Workspace
 
 
@@ -40,6 +42,17 @@ class Asked(Protocol):
         self, query: str, limit: int = 10, *, wanted: Wanted | None = None, mode: Mode = ..., min_score: float = ...
     ) -> Answer:
         """Answer QUERY; see `Fleet.ask`."""
+        ...
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The repositories that may be seen."""
+        ...
+
+    def related(
+        self, repository: str, path: str, line: int, limit: int = 5
+    ) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
+        """Return what belongs to a place; see `Fleet.related`."""
         ...
 
     def lines(self, repository: str, path: str) -> list[str]:

@@ -87,6 +87,19 @@ class Wanted:
         return found
 
 
+def parted(place: str, entries: Collection[Entry]) -> tuple[str, str]:
+    """Return repository and path of a PLACE, as results have it: `acme/shop/src/cart.py`.
+
+    Raises:
+        UsageError: it is in none of the repositories of ENTRIES, which are such as may be seen.
+    """
+    names = [entry.repository for entry in entries if place.startswith(f"{entry.repository}/")]
+    if not names:
+        raise UsageError(f"{place} is in no repository of the store that may be seen. Begin with one's name.")
+    name = max(names, key=len)
+    return name, place[len(name) + 1 :]
+
+
 def _is_called(entry: Entry, name: str) -> bool:
     return entry.repository == name or entry.repository.endswith(f"/{name}")
 

@@ -21,11 +21,13 @@ from codesearch import bundle
 from codesearch.confidence import ENOUGH, Calibration, confidence, foreign_questions
 from codesearch.corpus import Corpus
 from codesearch.encode import OnnxEncoder
+from codesearch.errors import UsageError
 from codesearch.evidence import gather
 from codesearch.fleet.access import Access, Wanted
 from codesearch.fleet.store import FleetStore, bundle_of
 from codesearch.question import Question
 from codesearch.rank import weights
+from codesearch.related import related
 from codesearch.search import DEPTH, NAMESAKES, Mode, cosines, fitting, ranked
 from codesearch.store import Mirror, col
 from codesearch.types import Answer, Hit, Stale
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from codesearch.fleet.schema import Entry
+    from codesearch.related import Relation
 
 _NOBODY: Final = ""
 """A name that no repository, no visibility and no file has."""
@@ -100,12 +103,13 @@ class Visible:
         return chunks, files, size
 
     @cached_property
-    def _names(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
+        """The names of all repositories."""
         return frozenset(entry.repository for entry in self.entries)
 
     def frequencies(self, terms: Iterable[str]) -> Mapping[str, tuple[int, int]]:
         """Return, for those of TERMS that occur, the number of chunks and of files that hold each."""
-        return self.store.frequencies(set(terms), None if self.access.all else self._names)
+        return self.store.frequencies(set(terms), None if self.access.all else self.names)
 
 
 class _Sample(Corpus):
@@ -134,6 +138,25 @@ def _where(access: Access) -> Any:
     # An empty list is no filter to lancedb, and here it means nobody.
     shown = col("visibility").isin(sorted(access.visibilities or (_NOBODY,)))
     return shown | col("repository").isin(sorted(access.repositories or (_NOBODY,)))
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """The code of one repository of a store, in which to look for what belongs together; see `related.Code`."""
+
+    store: FleetStore
+    name: str
+
+    @cached_property
+    def mirror(self) -> Shelf:
+        return Shelf.of(self.store.version, self.store.repository(self.name))
+
+    def matching(self, terms: Iterable[str], limit: int) -> NDArray[np.uint64]:
+        return self.store.matching(terms, limit, col("repository") == self.name)
+
+    def hits(self, positions: Sequence[int]) -> list[Hit]:
+        texts = self.store.texts(self.mirror.row_ids[list(positions)].tolist())
+        return [replace(self.mirror.hit(at), text=text) for at, text in zip(positions, texts, strict=True)]
 
 
 class Fleet:
@@ -185,6 +208,19 @@ class Fleet:
         texts = self._visible.store.texts([number for number, _ in hits])
         shown = tuple(replace(hit, text=text) for (_, hit), text in zip(hits, texts, strict=True))
         return Answer(query, Stale.FRESH, (time.perf_counter() - started) * 1000, shown, sure)
+
+    def related(
+        self, repository: str, path: str, line: int, limit: int = 5
+    ) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
+        """Return the chunk at LINE of the file PATH of REPOSITORY, and what belongs to it there; see `related.related`.
+
+        Raises:
+            UsageError: there is no such repository, file or line, or it may not be seen.
+        """
+        its = _Repository(self._visible.store, repository)
+        if repository not in self._visible.names or path not in its.mirror.paths:
+            raise UsageError(f"no file {path} of {repository} is in the store, or may be seen.")
+        return related(its, path, line, limit)
 
     def languages(self) -> dict[str, int]:
         """Return how many chunks there are in each language, most first."""

@@ -153,6 +153,12 @@ class FleetStore:
         # A path of one repository may be that of a file of another, too, that is no candidate.
         return found.filter(pc.is_in(_keys(found), value_set=_keys(files).combine_chunks()))
 
+    def repository(self, name: str) -> pa.Table:
+        """Return all chunks of the repository called NAME, as `Mirror.of` takes them, without their terms."""
+        columns = [*(field for field in Row._fields if field != "terms"), "repository", "commit", "vector"]
+        its = (col("repository") == name) & (col("start_line") > 0)  # its entry has no lines
+        return self._chunks.search().where(its).select(columns).with_row_id(True).to_arrow()
+
     def texts(self, row_ids: Sequence[int]) -> list[str]:
         """Return the source of the rows numbered ROW_IDS."""
         if not row_ids:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from codesearch.fleet.access import Access
     from codesearch.fleet.schema import Entry
     from codesearch.fleet.search import Fleet
+    from codesearch.related import Relation
     from codesearch.server.verbs import Verbs
-    from codesearch.types import Answer
+    from codesearch.types import Answer, Hit
 
 T = TypeVar("T")
 
@@ -42,6 +43,12 @@ class WarmStore:
     def ask(self, query: str, limit: int = 10, **options: Any) -> Answer:
         """Answer QUERY from what is in the store now; see `Fleet.ask`."""
         return self._of_newest(lambda fleet: fleet.ask(query, limit, **options))
+
+    def related(
+        self, repository: str, path: str, line: int, limit: int = 5
+    ) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:
+        """Return what belongs to a place; see `Fleet.related`."""
+        return self._of_newest(lambda fleet: fleet.related(repository, path, line, limit))
 
     def lines(self, repository: str, path: str) -> list[str]:
         """Return the lines of a file, as of the last question if there was one; see `Fleet.lines`.
@@ -87,7 +94,7 @@ class WarmStore:
 class Store:
     """A store of many repositories, for one access."""
 
-    commands: ClassVar[frozenset[str]] = frozenset({"ask"})
+    commands: ClassVar[frozenset[str]] = frozenset({"ask", "related"})
     variables: ClassVar[tuple[str, ...]] = (*PLACES, *_OF_STORES)
 
     def __init__(self, uri: str, access: Access) -> None:

@@ -1,4 +1,4 @@
-"""The verbs of a server of a store: ask, explain, lines, status. Plain data in, plain data out, as of a folder.
+"""The verbs of a server of a store: ask, related, explain, lines, status. Plain data in, plain data out.
 
 Who asks can narrow what is asked about, and no parameter widens it: what may be seen is the open store's.
 """
@@ -23,7 +23,7 @@ from codesearch.server.params import ParamsError
 from codesearch.server.store import WarmStore
 from codesearch.server.verbs import nobody
 from codesearch.shape import Object
-from codesearch.types import Answer
+from codesearch.types import Answer, Stale
 
 _FIELDS: Final[Mapping[str, read.Check]] = {
     "query": read.query,
@@ -49,6 +49,7 @@ class StoreMethods:
         self._store = store
         self._verbs: dict[str, Callable[[object], Object]] = {
             "ask": self._ask,
+            "related": self._related,
             "explain": self._explain,
             "lines": self._lines,
             "status": self._status,
@@ -105,6 +106,17 @@ class StoreMethods:
 
     def _explain(self, params: object) -> Object:
         return shape.explanation(self._answer(params))
+
+    def _related(self, params: object) -> Object:
+        known: dict[str, read.Check] = {
+            "repository": read.text,
+            "path": read.text,
+            "line": read.line,
+            "limit": read.limit,
+        }
+        said = read.taken(params, known, ("repository", "path", "line"))
+        found = self._store.related(said["repository"], said["path"], said["line"], said.get("limit", 5))
+        return shape.related(*found, Stale.FRESH)
 
     def _answer(self, params: object) -> Answer:
         said = read.taken(params, _FIELDS, ("query",))

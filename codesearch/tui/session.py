@@ -15,7 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -169,8 +168,7 @@ class Session:
 
     def _relate(self, workspace: Workspace, number: int, hit: Hit) -> None:
         subject, found = workspace.related(hit.path, hit.span.start_line, refresh=False)
-        groups = tuple((str(relation), hits) for relation, hits in found.items() if hits)
-        self._tell(Related(number, replace(subject, score=hit.score, reasons=hit.reasons), groups))
+        self._tell(Related.of(number, hit, subject, found))
 
     def _index(self, workspace: Workspace, *, rebuild: bool = False) -> None:
         answers = _answers(workspace)

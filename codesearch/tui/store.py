@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from codesearch.errors import CodesearchError
 from codesearch.server.store import WarmStore
 from codesearch.tui.session import LIMIT
-from codesearch.tui.words import Answered, Broken, Indexed, Only, Opened, Question, Refused
+from codesearch.tui.words import Answered, Broken, Indexed, Only, Opened, Question, Refused, Related
 from codesearch.types import Stale
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class StoreSession:
         self._tell = tell
         self._wake = threading.Condition()
         self._question: Question | None = None
+        self._subject: tuple[int, Hit] | None = None
+        """Of what related code is wanted, and the number that the answer carries."""
         self._looking = False
         """Whether it is to be said what is in the store."""
         self._closing = False
@@ -59,8 +61,10 @@ class StoreSession:
             self._wake.notify()
 
     def related(self, number: int, hit: Hit) -> None:
-        """Refuse what is known in the index of a folder alone."""
-        self._tell(Refused("what belongs to code is known in the index of a folder, and not in a store"))
+        """Look for what belongs to HIT in its repository; the answer carries NUMBER."""
+        with self._wake:
+            self._subject = number, hit
+            self._wake.notify()
 
     def adapt(self) -> None:
         """Refuse to adapt: a store is for all who ask it."""
@@ -103,15 +107,18 @@ class StoreSession:
     def _serve(self) -> bool:
         """Wait for a request, and meet it; return False when there will be no more."""
         with self._wake:
-            self._wake.wait_for(lambda: self._closing or self._question or self._looking)
+            self._wake.wait_for(lambda: self._closing or self._question or self._subject or self._looking)
             question, self._question = self._question, None
-            looking, self._looking = self._looking and not question, self._looking and bool(question)
+            subject, self._subject = self._subject, None
+            looking, self._looking = self._looking, False
         if self._closing:
             return False
         try:
             if question:
                 self._answer(question)
-            elif looking:
+            if subject:
+                self._relate(*subject)
+            if looking:
                 self._say_what_is_in()
         except CodesearchError as error:
             self._tell(Refused(str(error)))
@@ -123,6 +130,10 @@ class StoreSession:
         answer = self._store.ask(question.text, LIMIT, wanted=_wanted(question.only), min_score=0)
         enough = bool(answer.hits) and answer.confidence >= ENOUGH
         self._tell(Answered(question, answer.hits, answer.ms, answer.confidence, enough, answer.state))
+
+    def _relate(self, number: int, hit: Hit) -> None:
+        subject, found = self._store.related(hit.repository, hit.path, hit.span.start_line)
+        self._tell(Related.of(number, hit, subject, found))
 
     def _say_what_is_in(self) -> None:
         self._read.cache_clear()

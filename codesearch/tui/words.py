@@ -5,10 +5,15 @@ Light on purpose: the first frame is painted before anything heavy is loaded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
 
 from codesearch.events import Event
 from codesearch.types import Hit, Kind, Stale
+
+if TYPE_CHECKING:
+    from codesearch.related import Relation
 
 KINDS = tuple(Kind)
 
@@ -53,6 +58,12 @@ class Related:
     number: int
     subject: Hit
     groups: tuple[tuple[str, tuple[Hit, ...]], ...]
+
+    @classmethod
+    def of(cls, number: int, hit: Hit, subject: Hit, found: Mapping[Relation, tuple[Hit, ...]]) -> Self:
+        """Return what was FOUND of HIT, which is now SUBJECT, with the score that HIT had."""
+        groups = tuple((str(relation), hits) for relation, hits in found.items() if hits)
+        return cls(number, replace(subject, score=hit.score, reasons=hit.reasons), groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from codesearch.fleet.sources import Source
 from codesearch.fleet.store import FleetStore
 from codesearch.search import Filter
 from codesearch.store import unpacked
-from codesearch.types import Answer, Row
+from codesearch.types import Answer, Hit, Row
 from codesearch.workspace import Workspace
+from tests.cli.test_related import FILES as BELONGING
 from tests.fleet.conftest import BILLING, commit, filled
 
 QUESTIONS = (
@@ -54,6 +56,10 @@ def rows_of(table: Any) -> dict[Row, bytes]:
 def said(answer: Answer) -> tuple[list[Any], float]:
     hits = [(hit.id, hit.path, hit.span, hit.text, round(hit.score, 4), hit.copies) for hit in answer.hits]
     return hits, round(answer.confidence, 4)
+
+
+def belonging(hits: Sequence[Hit]) -> list[Any]:
+    return [(hit.id, hit.path, hit.text, round(hit.score, 4)) for hit in hits]
 
 
 @pytest.fixture
@@ -108,6 +114,34 @@ def test_a_glob_leaves_room_for_what_it_lets_through(store: str, monkeypatch: py
         assert found.hits[0].path == path
     with pytest.raises(UsageError, match="Give a pattern"):
         fleet.ask("cart", wanted=Wanted(globs=("[z-a]",)))
+
+
+def test_what_belongs_to_a_line_is_what_belongs_to_it_in_the_repositorys_own_index(
+    shop: Path, billing: Path, tmp_path: Path
+) -> None:
+    commit(shop, BELONGING)
+    store = str(tmp_path / "s")
+    filled(store, [source(shop, visibility="public"), source(billing)])
+    fleet = Fleet(store, Access())
+    relations = set()
+    with Workspace.open(shop) as workspace:
+        assert [*workspace.index()]
+        lines = ((file, line) for file in BELONGING for line in range(1, len(workspace.lines(file)) + 1))
+        for path, line in lines:
+            wanted, expected = workspace.related(path, line, refresh=False)
+            subject, found = fleet.related("acme/shop", path, line)
+            assert (subject.id, subject.text, subject.repository) == (wanted.id, wanted.text, "acme/shop")
+            for relation, hits in expected.items():
+                assert belonging(found[relation]) == belonging(hits), (path, line)
+                relations |= {relation} if hits else set()
+    assert len(relations) == 4
+    private = Fleet(store, Access(frozenset({"public"})))
+    refused = []
+    for name, path in (("acme/billing", "README.md"), ("acme/none", "README.md"), ("acme/shop", "none.py")):
+        with pytest.raises(UsageError, match="or may be seen") as error:
+            private.related(name, path, 1)
+        refused.append(str(error.value).replace(name, "X"))
+    assert refused[0] == refused[1]
 
 
 def test_a_file_of_the_store_has_the_lines_of_the_file(billing: Path, tmp_path: Path) -> None:

@@ -160,6 +160,18 @@ def test_an_answer_is_the_same_with_the_server_and_without(warm: StoreServer, ar
     assert warm.answered() == before + 1
 
 
+def test_related_code_is_the_same_with_the_server_and_without(warm: StoreServer, public: StoreServer) -> None:
+    before = warm.answered()
+    place = ("related", "acme/shop/shop/cart.py:14", "--store", str(warm.root))
+    served, alone = warm.command(*place), warm.command(*place, "--no-server")
+    assert (served.stdout, served.stderr, served.returncode) == (alone.stdout, alone.stderr, alone.returncode)
+    assert warm.answered() == before + 1 and served.stdout.startswith("acme/shop/")
+    assert json.loads(warm.command(*place, "--json").stdout)["repository"] == "acme/shop"
+    for hidden in ("acme/cards/cards.py:1", "acme/none/cards.py:1"):
+        refused = public.command("related", hidden, "--store", str(warm.root), *public.shows)
+        assert (refused.returncode, refused.stdout) == (2, "") and "that may be seen" in refused.stderr
+
+
 def test_json_is_the_same_but_for_the_time_it_took(warm: StoreServer) -> None:
     said = [warm.ask("charge the card", "--json", *more).stdout for more in ((), ("--no-server",))]
     served, alone = (re.sub(r'"ms": [0-9.]+', "", one) for one in said)
@@ -242,6 +254,8 @@ def test_what_is_asked_over_the_socket_is_about_what_may_be_seen(public: StoreSe
         ("ask", {"query": "x", "allow": ["acme/cards"]}),
         ("ask", {"query": "x", "paths": ["/etc"]}),
         ("lines", {"repository": "acme/cards", "path": "cards.py"}),
+        ("related", {"repository": "acme/cards", "path": "cards.py", "line": 1}),
+        ("related", {"repository": "acme/shop", "path": "../cards/cards.py", "line": 1}),
         ("lines", {"repository": "acme/shop", "path": "../../cards/cards.py"}),
         ("lines", {"repository": "acme/shop' OR '1'='1", "path": "cards.py"}),
         ("lines", {"repository": "acme/shop", "path": "/etc/passwd"}),

@@ -90,6 +90,19 @@ def test_filters_are_those_of_a_folder_and_a_bad_one_is_refused(public: Searched
     run(public, drive)
 
 
+def test_related_code_is_that_of_its_repository(uri: str) -> None:
+    async def drive(at: Driven) -> None:
+        await at.ready()
+        await at.ask("test that a call that works is made once")
+        await at.press("f6")
+        await at.until(lambda: "‹ related to" in at.text)
+        assert at.listing.hits and {hit.repository for hit in at.listing.hits} == {"acme/shop"}
+        await at.press("escape")
+        assert "‹ related to" not in at.text
+
+    run(store(uri, Access()), drive)
+
+
 def test_what_needs_files_is_refused_in_words(public: Searched) -> None:
     opened: list[object] = []
 
@@ -98,7 +111,6 @@ def test_what_needs_files_is_refused_in_words(public: Searched) -> None:
         await at.ask()
         for key, said in (
             ("enter", "not here to be opened"),
-            ("f6", "in the index of a folder"),
             ("ctrl+t", "the retriever that"),
         ):
             await at.press(key)
