@@ -186,7 +186,7 @@ Store = Annotated[
 OfStore = Annotated[
     str,
     typer.Option(
-        "--store", help="Of the store that `fleet index` made, and of no folder.", metavar="URI", show_default=False
+        "--store", help="The store that `fleet index` made, in place of a folder.", metavar="URI", show_default=False
     ),
 ]
 Visibilities = Annotated[
@@ -457,9 +457,7 @@ def ask(
     batch: Annotated[
         str, typer.Option(help='Answer every line {"query": …} of FILE, or of - for standard input.', metavar="FILE")
     ] = "",
-    store: Annotated[
-        str, typer.Option(help="Ask the store that `fleet index` made, and no folder.", metavar="URI")
-    ] = "",
+    store: OfStore = "",
     repository: Annotated[
         list[str] | None, typer.Option(help="Of a store: only this repository.", metavar="NAME")
     ] = None,

@@ -53,6 +53,10 @@ def main() -> None:
     ask.add_argument("store")
     ask.add_argument("--questions", type=int, default=100)
 
+    warm = commands.add_parser("warm", help="what whole commands take, with the store's server and without")
+    warm.add_argument("store")
+    warm.add_argument("--questions", type=int, default=20)
+
     design = commands.add_parser("design", help="the figures of the design page")
     design.add_argument("store")
     design.add_argument("--repositories", type=int, default=100_000, help="in the ledger that is simulated")
@@ -79,6 +83,10 @@ def main() -> None:
             from tests.bench.fleet.ask import table as of_asking
 
             of_asking(said.store, said.questions)
+        case "warm":
+            from tests.bench.fleet.warm import table as of_commands
+
+            of_commands(said.store, said.questions)
         case "design":
             from tests.bench.fleet.design import table as of_design
 

@@ -53,7 +53,7 @@ def table(store: str, count: int) -> None:
         print(f"{name:22} p50 {median(took):7.0f} ms  p95 {quantiles(took, n=20)[-1]:7.0f} ms   {parts}", flush=True)
     print(_agreeing(fleet, asked[:30]), flush=True)
     print(f"memory of this process at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB")
-    command = [sys.executable, "-m", "codesearch.cli", "ask", asked[0], "--store", store, "-q"]
+    command = [sys.executable, "-m", "codesearch.cli", "ask", asked[0], "--store", store, "-q", "--no-server"]
     cold = []
     for _ in range(5):
         started = time.perf_counter()
