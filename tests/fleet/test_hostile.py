@@ -1,18 +1,28 @@
-"""A repository that is read from elsewhere runs nothing here, whatever it says and whatever this machine is set to."""
+"""A repository that is read from elsewhere runs nothing here, whatever it says and whatever this machine is set to.
+
+Nor does whoever asks get more than he may see, whatever he asks.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import random
 from pathlib import Path
 
 import pytest
 
 from codesearch import git as door
-from codesearch.errors import GitError
+from codesearch.errors import CodesearchError, GitError
+from codesearch.fleet.access import Access
 from codesearch.fleet.build import Unbuilt, build
 from codesearch.fleet.sources import Source
 from codesearch.paths import base_bundle
+from codesearch.server.params import ParamsError
+from codesearch.server.store import WarmStore
+from codesearch.server.store_methods import StoreMethods
 from tests.fleet.conftest import built, commit, filled, git
+from tests.rpc.test_fuzz import FUZZ, SECRET, value
 
 
 def test_a_filter_of_the_machines_own_is_not_run_for_a_strangers_attribute(home: Path, tmp_path: Path) -> None:
@@ -89,3 +99,35 @@ def test_a_revision_is_a_branch_a_tag_or_a_hash(tmp_path: Path) -> None:
         assert built(Source(str(repository), "code", revision), store).entry.commit == expected
     said = build(Source(str(repository), "code", "v9"), None, store, str(base_bundle()), timeout=60, careful=False)
     assert isinstance(said, Unbuilt) and "no v9" in said.reason
+
+
+NAMES = ("query", "limit", "repositories", "owners", "globs", "types", "languages", "kinds", "minScore", "path", "line")
+HIDDEN = ("acme/secret", "acme/shop' OR repository = 'acme/secret", 'acme/shop" OR "1"="1', "acme/%", "acme/\0secret")
+
+
+def test_hundreds_of_requests_to_a_store_and_no_word_of_what_may_not_be_seen(tmp_path: Path) -> None:
+    store, dice = str(tmp_path / "store"), random.Random(7)
+    commit(tmp_path / "acme/shop", {"cart.py": "def cart():\n    return 1\n"})
+    commit(tmp_path / "acme/secret", {"secret.py": f"def {SECRET}():\n    return 1234\n"})
+    shown = Source(str(tmp_path / "acme/shop"), "acme/shop", visibility="public")
+    filled(store, [shown, Source(str(tmp_path / "acme/secret"), "acme/secret")])
+    methods = StoreMethods(WarmStore(store, Access(frozenset({"public"}))))
+    answered = 0
+    for _ in range(FUZZ or 400):
+        params = {dice.choice(NAMES): value(dice) for _ in range(dice.randrange(3))}
+        params["query"] = dice.choice((SECRET, "secret.py:1", "cart"))
+        params |= dice.choice(({}, {"minScore": 0}, {"globs": [dice.choice(("*.py", "secret.py", "!cart.py"))]}))
+        params |= dice.choice(({}, {"repositories": [dice.choice(HIDDEN)]}, {"owners": ["acme"]}))
+        name = dice.choice(("ask", "explain", "related", "lines"))
+        if name in ("related", "lines"):
+            params = {"repository": dice.choice((*HIDDEN, "acme/shop")), "path": dice.choice(("secret.py", "cart.py"))}
+            params |= {"line": value(dice)} if name == "related" else {}
+        try:
+            said = methods.call(name, params)
+        except (ParamsError, CodesearchError) as error:
+            said = {"error": str(error)}
+        else:
+            answered += 1
+        assert f"def {SECRET}" not in json.dumps(said) and "1234" not in json.dumps(said), (name, params)
+        assert {one["repository"] for one in said.get("results", ())} <= {"acme/shop"}, (name, params)
+    assert answered > 20
