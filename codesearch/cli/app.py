@@ -496,7 +496,7 @@ def ask(
     if bool(query) == bool(batch):
         raise UsageError("ask one question, or name a file of questions with --batch.")
     typed = {"limit": limit, "min-score": min_score, "no-tests": no_tests, "hyperlink-format": hyperlink_format}
-    given = _config(at.root, hidden, no_ignore, max_filesize, color, **typed)
+    given = _config(None if store else at.root, hidden, no_ignore, max_filesize, color, **typed)
     form = asking.Form(
         form=asking.form_of(
             {
@@ -618,7 +618,7 @@ def related(
         from codesearch.cli import fleet
         from codesearch.fleet.access import parted
 
-        given = _config(Path(), hidden, no_ignore, max_filesize, color)
+        given = _config(None, hidden, no_ignore, max_filesize, color)
         with fleet.opened(store, visibility or [], allow) as opened:
             subject, found = opened.related(*parted(path, opened.entries), int(line), limit)
             show(subject, found, Stale.FRESH, lambda hit: opened.lines(hit.repository, hit.path))
@@ -1153,21 +1153,24 @@ def _seconds(given: Config) -> float | None:
 
 
 def _config(
-    root: Path,
+    root: Path | None,
     hidden: bool | None,
     no_ignore: bool | None,
     max_filesize: str,
     color: Color | None = None,
     **typed: Any,
 ) -> Config:
-    """Return what holds in ROOT, with what was typed before all else; say what is wrong with the folder's own file."""
+    """Return what holds in ROOT, if it is a folder that is asked about, with what was typed before all else.
+
+    What is wrong with the folder's own file is said.
+    """
     flags = {
         "hidden": hidden,
         "no-ignore": no_ignore,
         "max-filesize": parse_size(max_filesize, "--max-filesize") if max_filesize else None,
         "color": color,
     }
-    given = config.resolve(here().cwd / root, flags | typed, here().environ)
+    given = config.resolve(None if root is None else here().cwd / root, flags | typed, here().environ)
     for warning in given.warnings:
         _complain(f"codesearch: warning: {warning}")
     return given

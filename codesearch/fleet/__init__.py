@@ -1,5 +1,6 @@
 """An index of many repositories, in one store on a file system or on object storage. Needs the extra `fleet` to write.
 
+    address    what a store is called
     sources    what to index: URLs and folders, with their names, revisions and visibility
     schema     the store: three Lance tables, and what a row of each is
     build      one repository becomes fragments: checked out, cut, encoded, written        pylance; on any worker

@@ -1,5 +1,6 @@
-"""The warm server: one process a workspace that holds the index open, so that asking costs no start.
+"""The warm server: one process a workspace, or a store and an access, that holds it open, so that asking costs no start.
 
 `protocol` is what both sides agree on, `client` the asking side (standard library only: it runs before anything else is
-imported), `daemon` the life of the process, `request` one request, `warm` the workspace it is answered from.
+imported), `daemon` the life of the process, `served` what it is for, `request` one request; `warm` is the workspace it
+is answered from, `store` the store.
 """

@@ -172,6 +172,16 @@ def test_related_code_is_the_same_with_the_server_and_without(warm: StoreServer,
         assert (refused.returncode, refused.stdout) == (2, "") and "that may be seen" in refused.stderr
 
 
+def test_a_strangers_settings_in_the_folder_one_stands_in_say_nothing_of_a_store(
+    warm: StoreServer, tmp_path: Path
+) -> None:
+    (tmp_path / ".codesearch.toml").write_text("limit = 1\nno-tests = true\n")
+    asked = ("ask", "send the invoice", "-l", "--min-score", "0", "--store", str(warm.root))
+    for more in ((), ("--no-server",)):
+        found = warm._command(*asked, *more, cwd=tmp_path).stdout.splitlines()
+        assert len(found) > 2 and "acme/billing/tests/test_invoice.py" in found
+
+
 def test_json_is_the_same_but_for_the_time_it_took(warm: StoreServer) -> None:
     said = [warm.ask("charge the card", "--json", *more).stdout for more in ((), ("--no-server",))]
     served, alone = (re.sub(r'"ms": [0-9.]+', "", one) for one in said)
