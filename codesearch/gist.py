@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from codesearch.chunk import chunk, decode
-from codesearch.files import FileEntry, read
-from codesearch.related import OfFolder, Relation, related
+from codesearch.chunk import chunk
+from codesearch.related import Code, Relation, related
 from codesearch.types import Hit, Kind, Span
-
-if TYPE_CHECKING:
-    from codesearch.search import Snapshot
-    from codesearch.settings import Settings
 
 SURE: Final = 0.5
 """Confidence from which the first hit is taken for the answer; below, a page of hits is all that is known."""
@@ -49,13 +44,13 @@ class Gist:
     tests: tuple[Hit, ...] = ()
 
 
-def gist(snapshot: Snapshot, hit: Hit, settings: Settings) -> Gist | None:
-    """Return what is known of HIT, or None where that is no more than its place."""
-    line, doc = _documentation(snapshot, hit, settings)
+def gist(code: Code, hit: Hit) -> Gist | None:
+    """Return what is known of HIT, which is of CODE, or None where that is no more than its place."""
+    line, doc = _documentation(code, hit)
     says = _sentence(doc)
     if hit.kind in (Kind.SECTION, Kind.MODULE) or not hit.symbol:
         return Gist(hit, line, says) if says else None
-    _, found = related(OfFolder(snapshot, settings), hit.path, hit.span.start_line, _CALLERS)
+    _, found = related(code, hit.path, hit.span.start_line, _CALLERS)
     callers = tuple(one for one in found[Relation.CALLER] if _surely(hit, one))
     tests = tuple(one for one in found[Relation.TEST] if _surely(hit, one, test=True))
     return Gist(hit, line, says, tuple(map(_from_name, callers[:2])), tuple(map(_from_name, tests[:1])))
@@ -83,19 +78,17 @@ def _surely(subject: Hit, other: Hit, *, test: bool = False) -> bool:
     return _CALLS in reasons and (not owned or bool(reasons & near))
 
 
-def _documentation(snapshot: Snapshot, hit: Hit, settings: Settings) -> tuple[int, str]:
+def _documentation(code: Code, hit: Hit) -> tuple[int, str]:
     """Return the line on which what HIT is a part of begins, and what is said of it there, as the file is now."""
     line, doc = hit.span.start_line, ""
     if hit.kind is Kind.SECTION:
         return line, hit.text.partition("\n")[2]
-    data = read(FileEntry(hit.path, str(snapshot.root), 0, 0), settings)
-    if isinstance(data, bytes):
-        for one in chunk(hit.path, decode(data)):
-            if one.span.start_line > hit.span.start_line:
-                break
-            if one.part == 0 and one.symbol == hit.symbol:  # the last that begins no later is it
-                whole = replace(hit, text=one.text, span=one.span)
-                line, doc = _from_name(whole).span.start_line, one.doc
+    for one in chunk(hit.path, code.text(hit.path)):
+        if one.span.start_line > hit.span.start_line:
+            break
+        if one.part == 0 and one.symbol == hit.symbol:  # the last that begins no later is it
+            whole = replace(hit, text=one.text, span=one.span)
+            line, doc = _from_name(whole).span.start_line, one.doc
     return line, doc
 
 

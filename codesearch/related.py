@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from codesearch.chunk import decode
 from codesearch.errors import UsageError
+from codesearch.files import FileEntry, read
 from codesearch.roles import Role, roles, stem
 from codesearch.search import cosines, with_text
 from codesearch.text import terms
@@ -61,6 +63,10 @@ class Code(Protocol):
         """Return the chunks at POSITIONS of the mirror, with their text."""
         ...
 
+    def text(self, path: str) -> str:
+        """Return the text of the file at PATH; empty where it can not be read any more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OfFolder:
@@ -81,6 +87,11 @@ class OfFolder:
     def hits(self, positions: Sequence[int]) -> Sequence[Hit]:
         """Return the chunks at POSITIONS of the mirror, with their text."""
         return with_text(self.snapshot, [self.mirror.hit(position) for position in positions], self.settings)[0]
+
+    def text(self, path: str) -> str:
+        """Return the text of the file at PATH, as it is now."""
+        data = read(FileEntry(path, str(self.snapshot.root), 0, 0), self.settings)
+        return decode(data) if isinstance(data, bytes) else ""
 
 
 def related(code: Code, path: str, line: int, limit: int) -> tuple[Hit, dict[Relation, tuple[Hit, ...]]]:

@@ -28,6 +28,7 @@ def answer(found: Answer, gist: Gist | None = None, omitted: int = 0) -> Object:
     said = head(found) | {"results": [hit(rank, one) for rank, one in enumerate(found.hits, 1)]}
     if gist:
         said["answer"] = {
+            **_of(gist.hit),
             "path": gist.hit.path,
             "line": gist.line,
             "symbol": gist.hit.symbol,

@@ -334,11 +334,12 @@ class Workspace:
     def gist(self, answer: Answer) -> Gist | None:
         """Return what is known of the best hit of ANSWER, just given, beside its place; None where it is not sure."""
         from codesearch.gist import SURE, gist
+        from codesearch.related import OfFolder
 
         if not answer.hits or answer.confidence < SURE:
             return None
         try:
-            return self._read(lambda snapshot: gist(snapshot, answer.hits[0], self.settings))[0]
+            return self._read(lambda snapshot: gist(OfFolder(snapshot, self.settings), answer.hits[0]))[0]
         except UsageError:  # its file has changed since it was found
             return None
 

@@ -154,8 +154,8 @@ class Seen:
     root: Path = Path()
 
     def gist(self) -> Gist | None:
-        """Return nothing: what is known beside a hit is not in the store."""
-        return None
+        """Return what is known of the best hit."""
+        return self.fleet.gist(self.answer)
 
     def lines(self, hit: Hit) -> list[str]:
         """Return the lines of the file that HIT is in."""

@@ -60,7 +60,7 @@ class Page:
 
     def _print_gist(self, gist: Gist) -> None:
         where = Text.assemble(
-            (_breadcrumb(gist.hit) or visible(gist.hit.path), "bold"), " is in ", self._place(gist.hit.path, gist.line)
+            (_breadcrumb(gist.hit) or visible(gist.hit.path), "bold"), " is in ", self._place(gist.hit, gist.line)
         )
         if gist.says:
             where.append(f": {visible(gist.says)}")
@@ -69,7 +69,7 @@ class Page:
         for label, hits in (("Called by ", gist.callers), ("Tested by ", gist.tests)):
             for number, hit in enumerate(hits):
                 known.append(label if number == 0 else ", ")
-                place = self._place(hit.path, hit.span.start_line)
+                place = self._place(hit, hit.span.start_line)
                 known.append_text(Text.assemble(_breadcrumb(hit) or visible(hit.path), " (", place, ")"))
             if hits:
                 known.append(". ")
@@ -78,9 +78,9 @@ class Page:
             self._console.print(known)
         self._console.print()
 
-    def _place(self, path: str, line: int) -> Text:
-        link = self._links.to(self._root / path, line)
-        return Text(f"{visible(path)}:{line}", Style(color="magenta", link=link or None))
+    def _place(self, hit: Hit, line: int) -> Text:
+        link = self._links.to(self._root / hit.path, line)
+        return Text(f"{visible(hit.place)}:{line}", Style(color="magenta", link=link or None))
 
     def _heading(self, hit: Hit, best: float, *, first: bool) -> None:
         width = self._console.width

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from codesearch.fleet.access import Access, Wanted
     from codesearch.fleet.schema import Entry
+    from codesearch.gist import Gist
     from codesearch.related import Relation
     from codesearch.search import Mode
     from codesearch.settings import Settings
@@ -42,6 +43,10 @@ class Asked(Protocol):
         self, query: str, limit: int = 10, *, wanted: Wanted | None = None, mode: Mode = ..., min_score: float = ...
     ) -> Answer:
         """Answer QUERY; see `Fleet.ask`."""
+        ...
+
+    def gist(self, answer: Answer) -> Gist | None:
+        """Return what is known of the best hit of ANSWER; see `Fleet.gist`."""
         ...
 
     @property

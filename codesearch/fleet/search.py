@@ -25,6 +25,7 @@ from codesearch.errors import UsageError
 from codesearch.evidence import gather
 from codesearch.fleet.access import Access, Wanted
 from codesearch.fleet.store import FleetStore, bundle_of
+from codesearch.gist import SURE, Gist, gist
 from codesearch.question import Question
 from codesearch.rank import weights
 from codesearch.related import related
@@ -151,6 +152,9 @@ class _Repository:
     def mirror(self) -> Shelf:
         return Shelf.of(self.store.version, self.store.repository(self.name))
 
+    def text(self, path: str) -> str:
+        return "\n".join(self.store.lines(self.name, path))
+
     def matching(self, terms: Iterable[str], limit: int) -> NDArray[np.uint64]:
         return self.store.matching(terms, limit, col("repository") == self.name)
 
@@ -221,6 +225,16 @@ class Fleet:
         if repository not in self._visible.names or path not in its.mirror.paths:
             raise UsageError(f"no file {path} of {repository} is in the store, or may be seen.")
         return related(its, path, line, limit)
+
+    def gist(self, answer: Answer) -> Gist | None:
+        """Return what is known of the best hit of ANSWER beside its place; None where it is not sure."""
+        if not answer.hits or answer.confidence < SURE:
+            return None
+        best = answer.hits[0]
+        try:
+            return gist(_Repository(self._visible.store, best.repository), best)
+        except UsageError:  # it is not as it was when it was found
+            return None
 
     def languages(self) -> dict[str, int]:
         """Return how many chunks there are in each language, most first."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codesearch.fleet.access import Access
     from codesearch.fleet.schema import Entry
     from codesearch.fleet.search import Fleet
+    from codesearch.gist import Gist
     from codesearch.related import Relation
     from codesearch.server.verbs import Verbs
     from codesearch.types import Answer, Hit
@@ -51,14 +52,12 @@ class WarmStore:
         return self._of_newest(lambda fleet: fleet.related(repository, path, line, limit))
 
     def lines(self, repository: str, path: str) -> list[str]:
-        """Return the lines of a file, as of the last question if there was one; see `Fleet.lines`.
+        """Return the lines of a file, as of the last question if there was one; see `Fleet.lines`."""
+        return self._as_answered(lambda fleet: fleet.lines(repository, path))
 
-        No question under way is waited for.
-        """
-        if (held := self._held) is not None:
-            with suppress(CodesearchError), storing(self.uri):
-                return held.lines(repository, path)
-        return self._of_newest(lambda fleet: fleet.lines(repository, path))
+    def gist(self, answer: Answer) -> Gist | None:
+        """Return what is known of the best hit of ANSWER, just given; see `Fleet.gist`."""
+        return self._as_answered(lambda fleet: fleet.gist(answer))
 
     @property
     def languages(self) -> dict[str, int]:
@@ -69,6 +68,17 @@ class WarmStore:
     def entries(self) -> tuple[Entry, ...]:
         """The repositories that may be seen."""
         return self._of_newest(lambda fleet: fleet.entries)
+
+    def _as_answered(self, do: Callable[[Fleet], T]) -> T:
+        """Return what DO, which encodes nothing, makes of the store as it was answered from; no question is waited for.
+
+        Raises:
+            IndexFormatError, BundleError, StorageError: as `_of_newest`.
+        """
+        if (held := self._held) is not None:
+            with suppress(CodesearchError), storing(self.uri):
+                return do(held)
+        return self._of_newest(do)
 
     def _of_newest(self, do: Callable[[Fleet], T]) -> T:
         """Return what DO makes of the store as it is now.

@@ -37,6 +37,7 @@ _FIELDS: Final[Mapping[str, read.Check]] = {
     "kinds": read.kinds,
     "tests": read.flag,
     "minScore": read.share,
+    "answer": read.flag,
 }
 """Of `ask` and `explain`."""
 
@@ -102,7 +103,9 @@ class StoreMethods:
         """There is nothing to stop."""
 
     def _ask(self, params: object) -> Object:
-        return shape.answer(self._answer(params))
+        answer = self._answer(params)
+        wanted = not isinstance(params, dict) or params.get("answer") is not False
+        return shape.answer(answer, self._store.gist(answer) if wanted else None)
 
     def _explain(self, params: object) -> Object:
         return shape.explanation(self._answer(params))

@@ -14,6 +14,7 @@ from codesearch.fleet.access import Access, Wanted
 from codesearch.fleet.search import Fleet
 from codesearch.fleet.sources import Source
 from codesearch.fleet.store import FleetStore
+from codesearch.gist import Gist
 from codesearch.search import Filter
 from codesearch.store import unpacked
 from codesearch.types import Answer, Hit, Row
@@ -58,6 +59,10 @@ def said(answer: Answer) -> tuple[list[Any], float]:
     return hits, round(answer.confidence, 4)
 
 
+def told(gist: Gist | None) -> Any:
+    return gist and (gist.hit.path, gist.line, gist.says, belonging(gist.callers), belonging(gist.tests))
+
+
 def belonging(hits: Sequence[Hit]) -> list[Any]:
     return [(hit.id, hit.path, hit.text, round(hit.score, 4)) for hit in hits]
 
@@ -85,13 +90,17 @@ def test_the_rows_of_a_repository_are_those_of_its_own_index(store: str, shop: P
 
 def test_who_sees_one_repository_gets_the_answers_of_its_own_index(store: str, shop: Path) -> None:
     """Scores and confidence too: they say nothing of what else is in the store."""
-    fleet = Fleet(store, Access(visibilities=frozenset({"public"})))
+    fleet, told_of = Fleet(store, Access(visibilities=frozenset({"public"}))), 0
     with Workspace.open(shop) as workspace:
         assert [*workspace.index()]
         for question in QUESTIONS:
             for least in (0.0, None):
                 expected = workspace.ask(question, min_score=least, refresh=False)
-                assert said(fleet.ask(question, min_score=least)) == said(expected), question
+                found = fleet.ask(question, min_score=least)
+                assert said(found) == said(expected), question
+            assert told(fleet.gist(found)) == told(workspace.gist(expected)), question
+            told_of += workspace.gist(expected) is not None
+    assert told_of > 3
 
 
 @pytest.mark.parametrize("globs", GLOBS, ids=" ".join)

@@ -22,6 +22,7 @@ from codesearch.fleet.sources import Source
 from codesearch.fleet.store import FleetStore
 from codesearch.server import protocol
 from tests.cli.conftest import Command
+from tests.cli.test_terminal import Terminal
 from tests.fleet.conftest import BILLING, commit, filled
 from tests.index.conftest import FILES
 from tests.server.conftest import Server, alive, processes
@@ -186,6 +187,21 @@ def test_json_is_the_same_but_for_the_time_it_took(warm: StoreServer) -> None:
     said = [warm.ask("charge the card", "--json", *more).stdout for more in ((), ("--no-server",))]
     served, alone = (re.sub(r'"ms": [0-9.]+', "", one) for one in said)
     assert served == alone and '"repository": "acme/cards"' in served
+    told = json.loads(warm.ask("send the invoice by mail", "--json").stdout)["answer"]
+    assert (told["repository"], told["line"], told["symbol"]) == ("acme/billing", 4, "send_invoice")
+    assert told["says"] == "Send the invoice by mail, and remember that it was sent."
+
+
+def test_a_page_on_a_terminal_is_the_same(warm: StoreServer, script: str, surroundings: dict[str, str]) -> None:
+    terminal, asked = Terminal(script, surroundings), ("ask", "send the invoice by mail", "--store", str(warm.root))
+    before = warm.answered()
+    pages = [
+        re.sub(r"in \d+ ms", "", terminal(*asked, "-n", "2", *more, cwd=warm.root.parent, COLUMNS="90"))
+        for more in ((), ("--no-server",))
+    ]
+    assert pages[0] == pages[1] and "2 results" in pages[0] and warm.answered() == before + 1
+    plain = re.sub(r"\x1b\[[\d;]*m", "", pages[0])
+    assert "send_invoice is in acme/billing/billing/invoice.py:4: Send the invoice by mail" in plain
 
 
 def test_the_first_question_starts_one_for_its_access_and_no_other_is_answered_by_it(
