@@ -88,14 +88,8 @@ def test_ray_and_pylance_are_the_fleets_but_for_draws_and_it_is_for_the_command_
             assert {name.partition(".")[0] for name in names} & {"ray", "lance"} == engines, file
         if room not in (("codesearch", "fleet"), ("codesearch", "cli"), ("codesearch", "server")):
             theirs = {name for name in names if name.startswith("codesearch.fleet")}
-            assert not theirs or room[0] == "revela_train", file
-            # What a list of repositories says is the same for whoever trains on them, and what may be seen is whatever
-            # it is shown in.
-            shared = {
-                "revela_train": {"codesearch.fleet.sources", "codesearch.fleet.failures"},
-                "tui": {"codesearch.fleet.access"},
-            }
-            assert theirs <= shared.get("tui" if "tui" in room else room[0], set()), file
+            shared = {"codesearch.fleet.access"} if room == ("codesearch", "tui") else set()
+            assert theirs <= shared or room[0] == "revela_train", file
 
 
 def test_asking_a_server_needs_only_the_standard_library() -> None:
