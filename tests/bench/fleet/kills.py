@@ -28,6 +28,7 @@ from codesearch.fleet.store import FleetStore
 from tests.bench.fleet.run import compared, indexing, turn
 from tests.bench.fleet.same import alone, faults, listed, repositories
 from tests.fleet import standin
+from tests.fleet.standin import Requests
 
 _BATCH: Final = 5
 """Repositories a commit: few, so that there are many moments to die at."""
@@ -35,6 +36,10 @@ _PAUSE: Final = 8.0
 """Seconds between two kills, at most; a driver needs three to begin."""
 _OTHERS: Final = frozenset({"ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent"})
 """What Ray's own processes and workers without work are called; those at work have the name of their task."""
+_MIDST: Final = 0.3
+"""Seconds that a commit takes, more or less."""
+_COMMIT: Final = "PUT", "_transactions"
+"""The request by which a commit begins; there are two of them, to the statistics and to the chunks."""
 _LONGEST: Final = 900.0
 """Seconds after which drivers that nobody kills should have come to their end."""
 
@@ -81,6 +86,7 @@ class Harm:
     head: int
     """The process whose children the workers are."""
     store: str
+    requests: Requests
     chance: random.Random
     killed: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -90,17 +96,32 @@ class Harm:
         time.sleep(self.chance.uniform(0, _PAUSE))
         alive = [driver for driver in self.drivers if driver.process.poll() is None]
         working = self._working()
+        kind = self.chance.choice(("worker", "driver", "commit"))
         if not alive:
             self.drivers[0].start()  # all is in, and it looks whether it is
-        elif working and self.chance.random() < 0.5:
+        elif kind == "worker" and working:
             with suppress(psutil.NoSuchProcess):
                 self.chance.choice(working).kill()
                 self.killed["workers"] += 1
+        elif kind == "commit" and self._commits(alive):
+            self._kill(self.chance.choice(alive), "drivers that commit")
         else:
-            victim = self.chance.choice(alive)
-            self.killed["drivers at tidying" if victim.tidying.is_set() else "drivers"] += 1
-            victim.kill()
+            self._kill(self.chance.choice(alive), "drivers")
         self.wrong += self._looked()
+
+    def _kill(self, driver: Driver, what: str) -> None:
+        self.killed["drivers that tidy" if driver.tidying.is_set() else what] += 1
+        driver.kill()
+
+    def _commits(self, alive: list[Driver]) -> bool:
+        """Wait until one of those ALIVE is in the midst of a commit; tell whether it is, or all have ended."""
+        before = self.requests[_COMMIT]
+        while any(driver.process.poll() is None for driver in alive):
+            if self.requests[_COMMIT] > before:
+                time.sleep(self.chance.uniform(0, _MIDST))
+                return True
+            time.sleep(0.002)
+        return False
 
     def _working(self) -> list[psutil.Process]:
         found = []
@@ -117,8 +138,7 @@ class Harm:
         time.sleep(self.chance.uniform(0, 2))
         for driver in self.drivers:
             if driver.tidying.is_set() and driver.process.poll() is None:
-                driver.kill()
-                self.killed["drivers at tidying"] += 1
+                self._kill(driver, "")
                 break
         self.wrong += self._looked()
 
@@ -130,19 +150,16 @@ class Harm:
         return faults(self.store)
 
 
-def _harmed(lists: list[Path], store: str, environment: dict[str, str], head: int, kills: int, seed: int) -> bool:
-    """Index LISTS into STORE, a driver each, of which KILLS are killed, or workers; tell whether it stood that."""
+def _stood(harm: Harm, kills: int) -> bool:
+    """Do KILLS of HARM, let the drivers come to their end, and tell whether they stood it."""
     started = time.monotonic()
-    drivers = [Driver([*indexing(file, store), "--batch", str(_BATCH)], environment) for file in lists]
-    harm = Harm(drivers, head, store, random.Random(seed))
     for _ in range(kills - 1):
         harm.one()
     harm.at_tidying()
-    codes = [driver.wait() for driver in drivers]
+    codes = [driver.wait() for driver in harm.drivers]
     dead = ", ".join(f"{count} {what}" for what, count in sorted(harm.killed.items()))
-    print(
-        f"{len(drivers)} at a time: killed {dead}; exit codes {codes}, {time.monotonic() - started:.0f} s", flush=True
-    )
+    took = time.monotonic() - started
+    print(f"{len(codes)} at a time: killed {dead}; exit codes {codes}, {took:.0f} s", flush=True)
     for said in harm.wrong:
         print(f"  after a kill: {said}")
     return not harm.wrong and not any(codes)
@@ -154,7 +171,8 @@ def table(folder: Path, count: int, kills: int, seed: int, lock: Path | None) ->
     Repositories that can not be indexed alone are left out.
     """
     good = True
-    with standin.s3() as said, tempfile.TemporaryDirectory(prefix="fleet-") as work, turn(lock):
+    requests = Requests()
+    with standin.s3(requests) as said, tempfile.TemporaryDirectory(prefix="fleet-") as work, turn(lock):
         os.environ.update(said)
         mine, _ = alone(repositories(folder, count))
         sources = [(name, path) for name, path in repositories(folder, count) if name in mine]
@@ -166,6 +184,7 @@ def table(folder: Path, count: int, kills: int, seed: int, lock: Path | None) ->
         with standin.cluster(said) as (environment, head):
             for number, lists in enumerate(([every], [every, half])):
                 store = f"s3://{standin.BUCKET}/kills{number}"
-                good &= _harmed(lists, store, environment, head, kills, seed + number)
+                drivers = [Driver([*indexing(file, store), "--batch", str(_BATCH)], environment) for file in lists]
+                good &= _stood(Harm(drivers, head, store, requests, random.Random(seed + number)), kills)
                 good &= compared(store, mine)
     return good
