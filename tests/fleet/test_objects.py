@@ -86,6 +86,23 @@ def test_of_commits_at_a_time_none_takes_the_place_of_another(bucket: str) -> No
     assert found.version == 1 + 6 * 4
 
 
+def test_a_repository_costs_two_requests(shop: Path, billing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker opens the tables once: what it reads then names every fragment, and grows with the store."""
+
+    def requests(*folders: Path) -> standin.Requests:
+        counted = standin.Requests()
+        with standin.s3(counted) as said:
+            for name, value in said.items():
+                monkeypatch.setenv(name, value)
+            uri = f"s3://{standin.BUCKET}/of{len(folders)}"
+            Writer.open(uri, bundle.load(base_bundle()))
+            for folder in folders:
+                built(Source(str(folder), folder.name), uri)
+        return counted
+
+    assert requests(shop, billing) - requests(shop) == {("PUT", "data"): 2}
+
+
 def test_drivers_at_a_time_write_what_one_does_into_a_folder(
     bucket: str, shop: Path, billing: Path, tmp_path: Path
 ) -> None:
