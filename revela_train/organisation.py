@@ -44,7 +44,7 @@ from revela_train.distributed import World
 from revela_train.workspace import development_of, frequencies, provenance
 
 _SAMPLE: Final = 50_000
-"""Chunks from which on no more repositories are asked about: two indexes of so many take a minute."""
+"""Chunks at most of the repositories that are asked about: two indexes of so many take a minute."""
 _GONE: Final = "no longer exists"
 """What lancedb says of a version that was cleaned up."""
 _SETTINGS: Final = Settings(hidden=True, no_ignore=True)
@@ -137,9 +137,7 @@ def _prepared(
             except ValueError as error:
                 if _GONE not in str(error):
                     raise
-                raise UsageError(
-                    f"{uri} no longer is what {work} was drawn from: name another place for a new run, or remove it."
-                ) from error
+                raise _changed(uri, work) from error
             entries = _of(store.entries()[0], owners)
             for entry in sample(entries):
                 for path in stored.restore(store, entry.repository, folder / "code"):
@@ -150,15 +148,21 @@ def _prepared(
                 f"only {len(held.test)} functions can be asked about; {FEWEST} are needed to prove a gain. "
                 "Index more repositories, or name more owners."
             )
+        unsaid = stored.Unsaid.of((*held.development, *held.test))
         if before is None:
             yield Adapting(f"drawing from {len(entries):,} repositories")
-            unsaid = stored.Unsaid.of((*held.development, *held.test))
-            wanted, run = draws.quotas(entries, config), run | {"version": store.version}
-            run["chunks"] = sum(entry.chunks for entry in entries)
+            run |= {"version": store.version, "unsaid": unsaid.digest, "chunks": sum(one.chunks for one in entries)}
+            wanted = draws.quotas(entries, config)
             with storing(work):
                 left_out = draws.draw(uri, store.version, wanted, config, unsaid, work, run)
             yield from (Warned(f"{name} is left out: {reason}.") for name, reason in left_out.items())
+        elif before["unsaid"] != unsaid.digest:  # another codesearch may ask about something else
+            raise _changed(uri, work)
     return held, entries
+
+
+def _changed(uri: str, work: str) -> UsageError:
+    return UsageError(f"{uri} no longer is what {work} was drawn from: name another place for a new run, or remove it.")
 
 
 def _of(entries: Sequence[Entry], owners: Sequence[str]) -> list[Entry]:
@@ -168,10 +172,10 @@ def _of(entries: Sequence[Entry], owners: Sequence[str]) -> list[Entry]:
 
 
 def sample(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the repositories of ENTRIES that are asked about: by lot, until they have enough chunks."""
+    """Return the repositories of ENTRIES that are asked about: by lot, those that fit in, and one at least."""
     found: list[Entry] = []
     for entry in sorted(entries, key=_lot):
-        if sum(one.chunks for one in found) < _SAMPLE:
+        if not found or sum(one.chunks for one in found) + entry.chunks <= _SAMPLE:
             found.append(entry)
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -77,6 +78,11 @@ class Unsaid:
         """Return what must not be said of ASKED."""
         told = sorted({one.told for one in asked})
         return cls(frozenset(told), tuple(frozenset(one.split()) for one in told))
+
+    @property
+    def digest(self) -> str:
+        """What stands for all of it."""
+        return blake2b("\n".join(sorted(self.told)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     def chunks(self, files: Iterable[StoredFile]) -> Iterator[Chunk]:
         """Yield the chunks of FILES, file after file, without the documentation of what is asked about."""

@@ -267,6 +267,15 @@ def test_there_is_a_bundle_only_if_it_passes_and_a_place_is_one_runs(
     work, out = str(tmp_path / "work"), tmp_path / "bundle"
     config = replace(CONFIG, objective=Objective.PAIRS, steps=1, rate=1e-9)
     says = {"store": store, "owners": ["house"], "config": asdict(config), "version": FleetStore.open(store).version}
+    says |= {"unsaid": ""}
+    drawn(store, config, work, says=says)
+    with pytest.raises(UsageError, match="no longer is what"):
+        finish(organisation.train(store, ["house"], config, out, work, ALONE))
+    code = tmp_path / "code"
+    for number in range(3):
+        stored.restore(FleetStore.open(store), f"house/part{number}", code)
+    held = hold_out(code, tmp_path / "copy", Settings())
+    says["unsaid"] = Unsaid.of((*held.development, *held.test)).digest
     drawn(store, config, work, says=says)
     _, done = finish(organisation.train(store, ["house"], config, out, work, ALONE))
     assert done is not None and not done.proof.verdict.accepted and done.proof.verdict.questions >= 50
