@@ -1,8 +1,8 @@
 """Several processes, one a GPU, as `torchrun` starts them: who is who, and what they tell each other.
 
 A group of documents belongs to one process and is never looked into by another. Pairs are told apart from those of all,
-so their vectors are gathered, with the gradient. What is learnt is the mean of all gradients; since each process starts
-from the same weights and steps alike, nothing else has to be told.
+so their vectors are gathered. What is learnt is the sum of all gradients; since each process starts from the same
+weights and steps alike, nothing else has to be told.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Final
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn
 from torch import Tensor
 
 from codesearch.errors import UsageError
@@ -46,19 +45,21 @@ class World:
     def gathered(self, vectors: Tensor) -> Tensor:
         """Return the VECTORS (B / size, D) of all processes, (B, D), process after process.
 
-        The gradient of each comes back to it from all: summed, as if there were as many losses. `averaged` undoes that.
+        A loss of all of them has in each process the gradient of its own alone: that of the weights is `summed`.
         """
         if self.size == 1:
             return vectors
-        return torch.cat(torch.distributed.nn.all_gather(vectors.contiguous()))  # type: ignore[no-untyped-call]
+        parts = [torch.empty_like(vectors) for _ in range(self.size)]
+        dist.all_gather(parts, vectors.detach().contiguous())
+        parts[self.rank] = vectors
+        return torch.cat(parts)
 
-    def averaged(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        """Return the mean of each of GRADIENTS over the processes; None stays None, in all of them."""
+    def summed(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """Return the sum of each of GRADIENTS over the processes; None stays None, in all of them."""
         if self.size > 1:
             for gradient in gradients:
                 if gradient is not None:
                     dist.all_reduce(gradient)
-                    gradient /= self.size
         return gradients
 
     def told(self, number: float) -> float:
@@ -69,13 +70,13 @@ class World:
         dist.broadcast(said, 0)
         return float(said)
 
-    def mean(self, number: float) -> float:
-        """Return the mean of NUMBER over the processes."""
+    def sum(self, number: float) -> float:
+        """Return the sum of NUMBER over the processes."""
         if self.size == 1:
             return number
         total = torch.tensor(number, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return float(total) / self.size
+        return float(total)
 
     def wait(self) -> None:
         """Wait until all are here."""

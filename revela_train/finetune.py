@@ -1,6 +1,6 @@
 """Training a transformer as retriever: the paper's method at the paper's sizes, or ours for one repository.
 
-    groups ─ vectors ─ S ─ W ─ LM ─▶ Revela's gradient ─┐ averaged over the processes
+    groups ─ vectors ─ S ─ W ─ LM ─▶ Revela's gradient ─┐ summed over the processes
     pairs ── vectors of all ──────▶ contrast's gradient ┴▶ blended, clipped, AdamW
 
 A step's draws, dropout and rates depend on the seed and the step alone: a run that was killed and resumed has the same

@@ -119,27 +119,26 @@ def learn(
 ) -> tuple[float | None, float | None]:
     """Set the gradients of both models from one step's pairs, groups, or both; return the losses of groups and pairs.
 
-    REVELA gives the loss of one of a step's GROUPS, by its number. Process US has its part of them; all learn the mean.
+    REVELA gives the loss of one of a step's GROUPS, by its number. Process US has its part of them; all learn from all.
     """
     of_pairs: Sequence[Tensor | None] | None = None
     of_own: Sequence[Tensor | None] | None = None
     loss = contrast = None
     if pairs is not None:
         found = pairs()
-        of_pairs = us.averaged(torch.autograd.grad(found, own, allow_unused=True))
+        of_pairs = us.summed(torch.autograd.grad(found, own, allow_unused=True))
         contrast = found.item()
     if revela is not None:
-        mine = range(us.rank, groups, us.size)
         sums: list[Tensor | None] = [None] * (len(own) + len(of_lm))
         total = 0.0
-        for number in mine:
-            found = revela(number) / len(mine)
+        for number in range(us.rank, groups, us.size):
+            found = revela(number) / groups
             for i, gradient in enumerate(torch.autograd.grad(found, [*own, *of_lm], allow_unused=True)):
                 before = sums[i]
                 sums[i] = gradient if before is None else before if gradient is None else before.add_(gradient)
             total += found.item()
-        of_own = us.averaged(sums)
-        loss = us.mean(total)
+        of_own = us.summed(sums)
+        loss = us.sum(total)
     if of_pairs is not None and of_own is not None:
         balance.blend(own, of_lm, of_pairs, of_own)
     else:
