@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     Had = Mapping[str, list[tuple[bytes, str, NDArray[np.int8]]]]
     """Digest, terms and vector, as it is stored, of each chunk of some files, by path."""
 
-__all__ = ["IvfSq", "MatchQuery", "Mirror", "Store", "col", "connect", "packed", "unpacked"]
+__all__ = ["PACKED", "IvfSq", "MatchQuery", "Mirror", "Store", "col", "connect", "packed", "unpacked"]
 
 connect: Final = lancedb.connect
 """With `col`, `MatchQuery` and `IvfSq`, for the store of a fleet: lancedb comes in by this door alone."""
@@ -77,13 +77,14 @@ _BATCH: Final = 8192
 _FTS_MEMORY: Final = 256
 """MiB for building the full-text index."""
 
-_PACKED: Final = {
+PACKED: Final = {
     b"lance-encoding:compression": b"zstd",
     b"lance-encoding:compression-level": b"3",
-    # Neighbours are compressed together, 32 KB at a time: a third of the size of one by one.
+    # Neighbours are compressed together, 32 KB at a time: half the size of one by one, and read in a fifth of the time.
     b"lance-encoding:structural-encoding": b"miniblock",
     b"lance-encoding:minichunk-size": b"32768",
 }
+"""How a column of texts is encoded."""
 
 
 @contextmanager
@@ -106,11 +107,11 @@ def _schema(dimensions: int) -> pa.Schema:
             pa.field("path", pa.string()),
             pa.field("language", pa.string()),
             pa.field("kind", pa.string()),
-            pa.field("symbol", pa.string(), metadata=_PACKED),
+            pa.field("symbol", pa.string(), metadata=PACKED),
             pa.field("start_line", pa.uint32()),
             pa.field("end_line", pa.uint32()),
             pa.field("part", pa.uint16()),
-            pa.field("terms", pa.string(), metadata=_PACKED),
+            pa.field("terms", pa.string(), metadata=PACKED),
             pa.field("vector", pa.list_(pa.int8(), dimensions)),
         ]
     )

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from codesearch.errors import IndexFormatError
 from codesearch.prepare import RULES
+from codesearch.store import PACKED
 
 CHUNKS: Final = "chunks"
 TERMS: Final = "terms"
@@ -39,8 +40,6 @@ IS_CHUNK: Final = f"kind NOT IN ('{ENTRY}', '{CURSOR}')"
 """What is true of all other rows, which have vectors."""
 
 _IDENTITY: Final = b"codesearch"
-
-_PACKED: Final = {b"lance-encoding:compression": b"zstd", b"lance-encoding:compression-level": b"3"}
 
 
 def chunks(dimensions: int) -> pa.Schema:
@@ -63,11 +62,11 @@ def chunks(dimensions: int) -> pa.Schema:
             pa.field("start_line", pa.uint32()),
             pa.field("end_line", pa.uint32()),
             pa.field("part", pa.uint16()),
-            pa.field("terms", pa.string(), metadata=_PACKED),
+            pa.field("terms", pa.string(), metadata=PACKED),
             pa.field("name", pa.string()),
             pa.field("file", pa.string()),
             pa.field("test", pa.bool_()),
-            pa.field("text", pa.string(), metadata=_PACKED),
+            pa.field("text", pa.string(), metadata=PACKED),
             pa.field("vector", pa.list_(pa.float16(), dimensions)),
             pa.field("entry", pa.string()),
             pa.field("foreign", pa.list_(pa.float32())),
