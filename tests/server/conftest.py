@@ -62,13 +62,17 @@ class Server:
         said: dict[str, object] = json.loads(self.command("serve", "--status", "--json").stdout)
         return said
 
-    def start(self, **environment: str) -> int:
-        """Start the server as a client does, and wait until it answers; return its process."""
-        command = [sys.executable, "-P", "-m", "codesearch.server", "--root", str(self.root.resolve())]
-        self.started.append(
-            subprocess.Popen(command, env=self.environment | environment, cwd="/", stderr=subprocess.DEVNULL)
-        )
+    def start(self) -> int:
+        """Start the server and wait until it answers; return its process."""
+        self.launch()
         return self.up()
+
+    def launch(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start the server as a client does."""
+        command = [sys.executable, "-P", "-m", "codesearch.server", "--root", str(self.root.resolve())]
+        process = subprocess.Popen(command, env=self.environment | environment, cwd="/", stderr=subprocess.DEVNULL)
+        self.started.append(process)
+        return process
 
     def answered(self) -> int:
         said = self.status()

@@ -105,8 +105,7 @@ def test_one_of_another_version_is_replaced(fresh: Server, tmp_path: Path) -> No
 
 
 def test_it_ends_when_idle_and_when_its_index_is_gone(fresh: Server) -> None:
-    pid = fresh.start(CODESEARCH_SERVER_IDLE="1s")
-    fresh.wait(lambda: not alive(pid))
+    assert fresh.launch(CODESEARCH_SERVER_IDLE="1s").wait(90) == 0
     pid = fresh.start()
     shutil.rmtree(fresh.root / ".codesearch")
     fresh.wait(lambda: not alive(pid))
