@@ -91,20 +91,22 @@ class StoreServer(Server):
         return answer
 
 
-def version(store: Path) -> int:
-    """Return the version of a store, 0 where there is none."""
-    return FleetStore.open(str(store)).version if store.exists() else 0
-
-
 def stored(folder: Path) -> Path:
     """Return a store of three repositories, one of them public."""
-    sources = []
     for name, files in (("shop", FILES), ("billing", BILLING), ("cards", CARDS)):
         commit(folder / "acme" / name, files)
-        visibility = "public" if name == "shop" else "private"
-        sources.append(Source(str(folder / "acme" / name), f"acme/{name}", visibility=visibility))
-    filled(str(folder / "store"), sources)
+    fill(folder)
     return folder / "store"
+
+
+def fill(folder: Path) -> int:
+    """Bring the store in FOLDER up to date with the repositories there; return its version."""
+    sources = [
+        Source(str(folder / "acme" / name), f"acme/{name}", visibility=visibility)
+        for name, visibility in (("shop", "public"), ("billing", "private"), ("cards", "private"))
+    ]
+    filled(str(folder / "store"), sources)
+    return FleetStore.open(str(folder / "store")).version
 
 
 @pytest.fixture(scope="session")
@@ -334,18 +336,15 @@ def test_what_is_committed_is_seen_by_the_very_next_question_and_so_is_a_store_m
     fresh_store: StoreServer, tmp_path: Path
 ) -> None:
     pid = fresh_store.start()
-    cards = tmp_path / "acme/cards"
     asked = ("charge the card", "--max-tokens", "200")
     assert "and write a receipt" in fresh_store.ask(*asked).stdout
-    commit(cards, {"cards.py": 'def charge(card):\n    """Charge the card twice."""\n'})
-    filled(str(fresh_store.root), [Source(str(cards), "acme/cards")])
-    assert "Charge the card twice" in fresh_store.ask(*asked).stdout
-    made = version(fresh_store.root)
-    commit(cards, {"cards.py": 'def charge(card):\n    """Charge the card thrice."""\n'})
+    before = FleetStore.open(str(fresh_store.root)).version
+    commit(tmp_path / "acme/cards", {"cards.py": 'def charge(card):\n    """Charge the card twice."""\n'})
     shutil.rmtree(fresh_store.root)
-    while version(fresh_store.root) < made:  # so that it has the version that the other had
-        filled(str(fresh_store.root), [Source(str(cards), "acme/cards")])
-    assert version(fresh_store.root) == made
+    assert fill(tmp_path) == before, "it is another store, and its version says nothing of that"
+    assert "Charge the card twice" in fresh_store.ask(*asked).stdout
+    commit(tmp_path / "acme/cards", {"cards.py": 'def charge(card):\n    """Charge the card thrice."""\n'})
+    assert fill(tmp_path) > before
     assert "Charge the card thrice" in fresh_store.ask(*asked).stdout
     assert fresh_store.answered() == 3 and alive(pid)
     shutil.rmtree(fresh_store.root)
