@@ -49,7 +49,8 @@ class Client:
     """The other end of `codesearch serve --stdio`."""
 
     def __init__(self, root: Path, surroundings: dict[str, str], *arguments: str, speaks: str = "serve") -> None:
-        words = [speaks, *(["--stdio"] if speaks == "serve" else []), "--root", str(root), *arguments]
+        about = [] if "--store" in arguments else ["--root", str(root)]
+        words = [speaks, *(["--stdio"] if speaks == "serve" else []), *about, *arguments]
         command = [sys.executable, "-P", "-m", "codesearch.cli", *words]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings, cwd="/"

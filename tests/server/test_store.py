@@ -25,6 +25,7 @@ from tests.cli.conftest import Command
 from tests.cli.test_terminal import Terminal
 from tests.fleet.conftest import BILLING, commit, filled
 from tests.index.conftest import FILES
+from tests.rpc.conftest import Client
 from tests.server.conftest import Server, alive, processes
 
 Object = dict[str, Any]
@@ -293,6 +294,27 @@ def test_what_is_asked_over_the_socket_is_about_what_may_be_seen(public: StoreSe
         refused = public.request(method, **params)
         assert refused["error"]["data"]["kind"] in ("usage", "params", "method"), (method, params, refused)
         assert "receipt" not in json.dumps(refused)
+
+
+def test_a_program_converses_about_a_store_over_its_pipes(store: Path, surroundings: dict[str, str]) -> None:
+    client = Client(store, surroundings, "--store", str(store), "--visibility", "public")
+    try:
+        assert client.error("ask", query="cart")["data"]["kind"] == "uninitialized"
+        assert client.error("initialize", protocolVersion=1, store="/elsewhere")["data"]["kind"] == "params"
+        said = client.result("initialize", protocolVersion=1, store=str(store))
+        assert (said["store"], said["canTrain"]) == (str(store), False)
+        (best,) = client.result("ask", query="the sum of the cart", globs=["*.py"], limit=1, minScore=0)["results"]
+        assert (best["repository"], best["path"]) == ("acme/shop", "shop/cart.py")
+        related = client.result("related", repository="acme/shop", path=best["path"], line=best["start_line"])[
+            "related"
+        ]
+        assert related and {one["repository"] for one in related} == {"acme/shop"}
+        assert client.error("ask", query="x", repositories=["cards"])["data"]["kind"] == "usage"
+        assert client.error("adapt")["data"]["kind"] == "method"
+        assert client.result("shutdown") is None
+    finally:
+        code = client.end()
+    assert code == 0
 
 
 def test_where_there_is_a_port_nobody_is_answered_without_the_token(warm: StoreServer, tmp_path: Path) -> None:
