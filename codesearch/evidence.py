@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from codesearch.rank import by_file
 from codesearch.roles import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -36,14 +36,6 @@ _WITHIN: Final = 0.25
 """How much later parts of a definition are it: who asks for a name wants the place where it begins."""
 _NEAREST: Final = 3
 """Chunks whose similarity speaks for a file: one may be chance, and a long file has many."""
-
-
-class Frequencies(Protocol):
-    """What knows how common terms are: the manifest of an index, or the statistics of a fleet."""
-
-    def frequencies(self, terms: Iterable[str]) -> Mapping[str, tuple[int, int]]:
-        """Return, for those of TERMS that occur, the number of chunks and of files that hold each."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -74,15 +66,16 @@ class Evidence:
 
 def gather(
     corpus: Corpus,
-    known: Frequencies,
+    known: Mapping[str, tuple[int, int]],
     question: Question,
     candidates: NDArray[np.intp],
     similarities: NDArray[np.float32] | None,
 ) -> Evidence:
     """Return what speaks for all chunks of the files of CANDIDATES, positions in the mirror.
 
-    KNOWN are the statistics of the whole corpus, of which the mirror may hold a part. SIMILARITIES, shape
-    (len(mirror),), are the cosines of every chunk's vector and the question's, None to do without.
+    KNOWN are the statistics of the whole corpus, of which the mirror may hold a part: how many chunks and files hold
+    each of what is `counted` of the question, where any do. SIMILARITIES, shape (len(mirror),), are the cosines of
+    every chunk's vector and the question's, None to do without.
     """
     mirror = corpus.mirror
     found = np.flatnonzero(np.bincount(mirror.path_of[candidates]))
@@ -165,7 +158,7 @@ class _Words:
     def __init__(
         self,
         corpus: Corpus,
-        frequencies: Frequencies,
+        known: Mapping[str, tuple[int, int]],
         question: Question,
         files: NDArray[np.intp],
         positions: NDArray[np.intp],
@@ -174,8 +167,6 @@ class _Words:
         mirror = corpus.mirror
         chunks, every = corpus.chunks, corpus.files
         terms = question.terms
-        compounds = {compound for phrase in question.phrases for compound in phrase}
-        known = frequencies.frequencies({*terms, *compounds})
         rarity = {t: _rarity(known.get(t, (0, 0))[0], chunks) for t in terms}
         self.weights = {t: _rarity(known.get(t, (0, 0))[1], every) for t in terms}
         """How rare each term is among files."""

@@ -84,6 +84,11 @@ class Question:
         return tuple(dict.fromkeys((a + b, f"{a}_{b}") for a, b in pairwise(words)))
 
     @cached_property
+    def counted(self) -> frozenset[str]:
+        """What ranking wants to know the frequencies of: its terms, and the compounds of its phrases."""
+        return frozenset(self.terms).union(*self.phrases)
+
+    @cached_property
     def places(self) -> tuple[Place, ...]:
         """The files it names, as an error message, a stack trace or a person does."""
         found = (

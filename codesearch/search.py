@@ -210,7 +210,8 @@ def evidence_for(
     snapshot: Snapshot, question: Question, mode: Mode = Mode.FUSED, only: Filter | None = None
 ) -> Evidence:
     """Return what speaks for the files that QUESTION may mean, and for all their chunks."""
-    return gather(snapshot.corpus, snapshot.manifest, question, *candidates(snapshot, question, mode, only))
+    known = snapshot.manifest.frequencies(question.counted)
+    return gather(snapshot.corpus, known, question, *candidates(snapshot, question, mode, only))
 
 
 def candidates(

@@ -9,8 +9,9 @@ what the caller may see. So a store that holds one repository answers as that re
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,7 @@ from codesearch.store import Mirror, col
 from codesearch.types import Answer, Hit, Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 _NOBODY: Final = ""
 """A name that no repository, no visibility and no file has."""
+_AT_ONCE: Final = 8
+"""Queries of a question that run beside each other; it has four, and one for each name and file in it."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,7 @@ class Fleet:
         self._access = access
         self._visible = Visible.of(FleetStore.open(uri), access)
         self._encoder = OnnxEncoder(bundle.load(bundle_of(uri)))
+        self._queries = ThreadPoolExecutor(_AT_ONCE, "query")
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -206,7 +210,7 @@ class Fleet:
             UsageError: a repository or owner is named that is not there, or may not be seen.
         """
         started = time.perf_counter()
-        hits, sure = _search(self._visible, self._encoder, Question(query), limit, mode, wanted or Wanted())
+        hits, sure = self._search(Question(query), limit, mode, wanted or Wanted())
         if sure < (ENOUGH if min_score is None else min_score):
             hits = []
         texts = self._visible.store.texts([number for number, _ in hits])
@@ -244,29 +248,38 @@ class Fleet:
         """Return the lines of the file at PATH of REPOSITORY; none where there is none, or it may not be seen."""
         return self._visible.store.lines(repository, path, self._visible.where)
 
+    def _search(
+        self, question: Question, limit: int, mode: Mode, wanted: Wanted
+    ) -> tuple[list[tuple[int, Hit]], float]:
+        """Return at most LIMIT hits, best first, each with its row's number, and how sure it is that they answer."""
+        visible, store, encoder = self._visible, self._visible.store, self._encoder
+        where = _narrowed(visible, wanted)
+        known = self._queries.submit(visible.frequencies, question.counted)
+        asked = encoder.encode([question.text], "query")[0]
+        found = [self._queries.submit(query) for query in _candidates(store, question, asked, mode, where)]
+        row_ids = np.unique(np.concatenate([np.empty(0, np.uint64), *(rows.result() for rows in found)]))
+        shelf = Shelf.of(store.version, store.files_of(row_ids))
+        similarities = None if mode is Mode.TEXT else cosines(shelf.vectors, asked)
+        evidence = gather(_Sample(shelf, visible), known.result(), question, shelf.positions(row_ids), similarities)
+        hits = ranked(shelf, evidence, limit, mode, wanted.kinds, weights(encoder))
+        sure = 1.0 if mode is Mode.DENSE else confidence(evidence, visible.calibration)
+        return [(int(shelf.row_ids[position]), hit) for position, hit in hits], sure
 
-def _search(
-    visible: Visible, encoder: OnnxEncoder, question: Question, limit: int, mode: Mode, wanted: Wanted
-) -> tuple[list[tuple[int, Hit]], float]:
-    """Return at most LIMIT hits, best first, each with its row's number, and how sure it is that they answer."""
-    store, where = visible.store, _narrowed(visible, wanted)
-    asked = encoder.encode([question.text], "query")[0]
-    found = [np.empty(0, np.uint64)]
+
+def _candidates(
+    store: FleetStore, question: Question, asked: NDArray[np.float32], mode: Mode, where: Any
+) -> list[Callable[[], NDArray[np.uint64]]]:
+    """Return the queries that find the rows which QUESTION, whose vector is ASKED, may mean of those WHERE says."""
+    found: list[Callable[[], NDArray[np.uint64]]] = []
     if mode is not Mode.TEXT and asked.any():
-        found.append(store.nearest(asked, DEPTH, where))
+        found.append(partial(store.nearest, asked, DEPTH, where))
     if mode is not Mode.DENSE:
-        found.append(store.matching(question.terms, DEPTH, where))
+        found.append(partial(store.matching, question.terms, DEPTH, where))
         names = [name.lower() for name in sorted(question.names.union(question.name[-1:]))]
         files = [place.path.rpartition("/")[2].lower() for place in question.places]
-        found += [store.having("name", name, NAMESAKES, where) for name in names]
-        found += [store.having("file", file, NAMESAKES, where) for file in files]
-    row_ids = np.unique(np.concatenate(found))
-    shelf = Shelf.of(store.version, store.files_of(row_ids))
-    similarities = None if mode is Mode.TEXT else cosines(shelf.vectors, asked)
-    evidence = gather(_Sample(shelf, visible), visible, question, shelf.positions(row_ids), similarities)
-    hits = ranked(shelf, evidence, limit, mode, wanted.kinds, weights(encoder))
-    sure = 1.0 if mode is Mode.DENSE else confidence(evidence, visible.calibration)
-    return [(int(shelf.row_ids[position]), hit) for position, hit in hits], sure
+        found += [partial(store.having, "name", name, NAMESAKES, where) for name in names]
+        found += [partial(store.having, "file", file, NAMESAKES, where) for file in files]
+    return found
 
 
 def _narrowed(visible: Visible, wanted: Wanted) -> Any:

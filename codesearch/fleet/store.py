@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = "not found"
 """What lancedb says of a table that is not there; what it can not reach is the same class of error."""
+_NOWHERE: Final = ""
+"""The path of no file."""
 _FEW: Final = 1000
 """Repositories up to which it pays to name them in a query, rather than to look at what it gives."""
 
@@ -139,19 +141,14 @@ class FleetStore:
     def files_of(self, row_ids: NDArray[np.uint64]) -> pa.Table:
         """Return all chunks of the files that the rows numbered ROW_IDS are of, as `Mirror.of` takes them."""
         names = ["repository", "path"]
-        files = self._chunks.take_row_ids(row_ids.tolist()).select(names).to_arrow() if len(row_ids) else None
-        if files is None:
-            where: Where = col("kind") == ""  # no row
-        else:
-            where = col("path").isin(files["path"].unique().to_pylist())
-            where &= col("repository").isin(files["repository"].unique().to_pylist())
-        columns = [*Row._fields, *names, "commit", "vector"]
-        wanted = list(dict.fromkeys(columns))
-        found = self._chunks.search().where(where).select(wanted).with_row_id(True).to_arrow()
-        if files is None:
-            return found
-        # A path of one repository may be that of a file of another, too, that is no candidate.
-        return found.filter(pc.is_in(_keys(found), value_set=_keys(files).combine_chunks()))
+        files = self._chunks.take_row_ids(row_ids.tolist()).select(names).to_arrow()
+        paths = col("path").isin(files["path"].unique().to_pylist() or [_NOWHERE])
+        found = self._chunks.search().where(paths).select(names).with_row_id(True).to_arrow()
+        # A path of one repository may be that of a file of another, too, that is no candidate. To tell by what was
+        # found is quicker than to have the index of repositories say so: each has many rows.
+        found = found.filter(pc.is_in(_keys(found), value_set=_keys(files).combine_chunks()))
+        columns = dict.fromkeys([*Row._fields, *names, "commit", "vector"])
+        return self._chunks.take_row_ids(found["_rowid"].to_pylist()).select([*columns]).with_row_id().to_arrow()
 
     def repository(self, name: str) -> pa.Table:
         """Return all chunks of the repository called NAME, as `Mirror.of` takes them, without their terms."""

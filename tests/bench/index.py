@@ -241,7 +241,7 @@ def ask(root: Path) -> dict[str, Any]:
 
 def _rank(snapshot: Snapshot, question: Question, found: Any, similarities: Any) -> None:
     """Do what ranking costs beyond finding candidates."""
-    evidence = gather(snapshot.corpus, snapshot.manifest, question, found, similarities)
+    evidence = gather(snapshot.corpus, snapshot.manifest.frequencies(question.counted), question, found, similarities)
     page(totals(evidence), evidence.file_of)
 
 
