@@ -31,6 +31,8 @@ _SHORTEST_PREFIX: Final = 3
 _BUCKETS: Final = 64
 """Parts of a file's terms, by the highest bits of their codes; a question looks through one a term."""
 _BUCKET_SHIFT: Final = 32 - 6
+_HALF: Final = 1 << 16
+"""As many numbers as half the bits of a code make."""
 _CODE_BITS: Final = np.uint64(32)
 """Above a place in a file stands a code, so that one sort orders both."""
 _BUCKET_BEGINS: Final = np.append(np.arange(_BUCKETS, dtype=np.uint64) << np.uint64(_BUCKET_SHIFT + 32), ~np.uint64(0))
@@ -221,8 +223,8 @@ class Said:
 class Corpus:
     """What is known of the chunks of one mirror."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        """View MIRROR."""
+    def __init__(self, mirror: Mirror, only: Iterable[str] | None = None) -> None:
+        """View MIRROR, of whose terms none will be counted but ONLY these, where they are given."""
         self.mirror = mirror
         self.vocabulary = Vocabulary()
         """Of the names that were asked for so far."""
@@ -234,6 +236,11 @@ class Corpus:
         self._buckets = np.zeros((len(mirror.paths), _BUCKETS + 1), np.intp)
         self._read = np.zeros(len(mirror.paths), np.bool_)
         """Shape (files,): whether its terms are in the postings."""
+        self._counted: NDArray[np.bool_] | None = None
+        """Shape (_HALF,): which codes are kept, by their upper halves; None for all."""
+        if only is not None:
+            self._counted = np.zeros(_HALF, np.bool_)
+            self._counted[[code(term) // _HALF for term in only]] = True
 
     def rows(self, files: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the positions of the chunks of FILES, one file after the other, and how many each has."""
@@ -325,6 +332,9 @@ class Corpus:
         begun = np.cumsum(np.append(False, found == code(TOLD)))  # documentations, before each term
         told = begun[1:] > np.repeat(begun[ends - lengths], lengths)
         places = np.repeat(np.arange(0, 2 * len(rows), 2, dtype=np.uint64), lengths) + told
+        if self._counted is not None:
+            kept = np.flatnonzero(self._counted[found // _HALF])
+            found, places = found[kept], places[kept]
         pairs = np.sort(found.astype(np.uint64) << _CODE_BITS | places)
         first = np.flatnonzero(np.diff(pairs, prepend=~pairs[:1]))
         distinct = pairs[first]
@@ -382,11 +392,12 @@ def codes(blob: bytes) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     chance of one in four billion, which would count one as the other.
     """
     text = np.frombuffer(blob, np.uint8)
-    blank = text == _BLANK
-    starts = np.flatnonzero(blank[:-1] & ~blank[1:]) + 1
-    ends = np.flatnonzero(~blank[:-1] & blank[1:]) + 1
+    blanks = np.flatnonzero(text == _BLANK)  # before a term, behind it, before the next
+    starts, ends = blanks[::2] + 1, blanks[1::2]
     length = 1 << max(len(text), 1).bit_length()  # few lengths, so that the powers of most files are at hand
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(text * _powers(_BASE, length)[: len(text)])])
+    sums = np.zeros(len(text) + 1, np.uint64)
+    np.multiply(text, _powers(_BASE, length)[: len(text)], out=sums[1:])
+    np.cumsum(sums[1:], out=sums[1:])
     found = (sums[ends] - sums[starts]) * _powers(_INVERSE, length)[starts]
     return ((found * _MIX) >> np.uint64(32)).astype(np.uint32), starts
 

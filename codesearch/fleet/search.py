@@ -117,10 +117,10 @@ class Visible:
 
 
 class _Sample(Corpus):
-    """A shelf's files, as a part of all that are visible."""
+    """A shelf's files, as a part of all that are visible, for one question."""
 
-    def __init__(self, shelf: Shelf, visible: Visible) -> None:
-        super().__init__(shelf)
+    def __init__(self, shelf: Shelf, visible: Visible, question: Question) -> None:
+        super().__init__(shelf, question.counted)
         self._chunks, self._files, self._size = visible.totals
 
     @property
@@ -260,7 +260,8 @@ class Fleet:
         row_ids = np.unique(np.concatenate([np.empty(0, np.uint64), *(rows.result() for rows in found)]))
         shelf = Shelf.of(store.version, store.files_of(row_ids))
         similarities = None if mode is Mode.TEXT else cosines(shelf.vectors, asked)
-        evidence = gather(_Sample(shelf, visible), known.result(), question, shelf.positions(row_ids), similarities)
+        sample = _Sample(shelf, visible, question)
+        evidence = gather(sample, known.result(), question, shelf.positions(row_ids), similarities)
         hits = ranked(shelf, evidence, limit, mode, wanted.kinds, weights(encoder))
         sure = 1.0 if mode is Mode.DENSE else confidence(evidence, visible.calibration)
         return [(int(shelf.row_ids[position]), hit) for position, hit in hits], sure
