@@ -76,6 +76,18 @@ def _ranges(begins: NDArray[np.intp], ends: NDArray[np.intp]) -> tuple[NDArray[n
     return np.repeat(skipped, lengths) + np.arange(lengths.sum()), lengths
 
 
+class _Numbers(dict[str, int]):
+    """The number of each term, the next one where it is new; then it is put among those that begin alike."""
+
+    def __init__(self, by_beginning: dict[str, list[str]]) -> None:
+        self._by_beginning = by_beginning
+
+    def __missing__(self, term: str) -> int:
+        self._by_beginning.setdefault(term[:_SHORTEST_PREFIX], []).append(term)
+        number = self[term] = len(self)
+        return number
+
+
 class Vocabulary:
     """Names, each some distinct terms, and the terms that they are made of, both numbered as they come.
 
@@ -85,8 +97,8 @@ class Vocabulary:
 
     def __init__(self) -> None:
         """Hold none yet."""
-        self._numbers: dict[str, int] = {}
         self._by_beginning: dict[str, list[str]] = {}
+        self._numbers = _Numbers(self._by_beginning)
         self._members = array("q")
         """Numbers of the terms of each name, in their order, one name after the other."""
         self._bounds = array("q", [0])
@@ -100,17 +112,11 @@ class Vocabulary:
 
     def add(self, terms: Iterable[str]) -> int:
         """Return the number of a new name made of TERMS."""
-        distinct = sorted({term for term in terms if term})
-        self._members.extend(map(self._number, distinct))
+        distinct = sorted(set(filter(None, terms)))
+        self._members.extend(map(self._numbers.__getitem__, distinct))
         self._bounds.append(len(self._members))
         self._sizes.append(sum(map(len, distinct)))
         return len(self._sizes) - 1
-
-    def _number(self, term: str) -> int:
-        if (known := self._numbers.get(term)) is None:
-            known = self._numbers[term] = len(self._numbers)
-            self._by_beginning.setdefault(term[:_SHORTEST_PREFIX], []).append(term)
-        return known
 
     def alike(self, asked: str) -> Iterator[tuple[str, int, float]]:
         """Yield each term that ASKED is like, with its number and how like they are.
@@ -261,9 +267,10 @@ class Corpus:
 
     def _names_of(self, file: int) -> FileNames:
         path = self.mirror.paths[file]
-        symbols = {self.mirror.symbols[row] for row in self.mirror.rows(file) if self.is_definition(row)}
+        rows = self.mirror.rows(file)
+        symbols = {self.mirror.symbols[row] for row in rows[self._defines[rows]].tolist()}
         defined = frozenset(filter(None, (symbol.rpartition(".")[2] for symbol in symbols)))
-        folders = PurePosixPath(path).parent.parts
+        folders = path.split("/")[:-1]
         telling = terms(telling_name(path))
         word = stem(path).lower()
         plays = roles(path)
@@ -281,12 +288,12 @@ class Corpus:
         return names
 
     @cached_property
-    def _kinds(self) -> NDArray[np.object_]:
-        return np.asarray(self.mirror.columns["kind"].to_numpy(zero_copy_only=False))
+    def _defines(self) -> NDArray[np.bool_]:
+        return np.asarray(self.mirror.kinds != Kind.SECTION, np.bool_)
 
     def is_definition(self, row: int) -> bool:
         """Tell whether the chunk at ROW defines what its symbol names, as a heading does not."""
-        return bool(self._kinds[row] != Kind.SECTION)
+        return bool(self._defines[row])
 
     @cached_property
     def _defining(self) -> dict[str, list[int]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Final
 
 
@@ -68,11 +67,11 @@ def roles(path: str) -> frozenset[Role]:
 
 def stem(path: str) -> str:
     """Return the name of the file at PATH up to its first dot; a name that begins with one is all stem."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     return name.split(".", 1)[0] or name
 
 
 def telling_name(path: str) -> str:
     """Return what the file at PATH is named after: its stem, or its folder's name where it stands for its folder."""
-    name, folder = stem(path), PurePosixPath(path).parent.name
+    name, folder = stem(path), path.rpartition("/")[0].rpartition("/")[2]
     return folder if folder and name.lower() in _INDEXES else name
