@@ -22,7 +22,6 @@ import pyarrow as pa
 
 from codesearch.errors import IndexFormatError
 from codesearch.prepare import RULES
-from codesearch.store import PACKED
 
 CHUNKS: Final = "chunks"
 TERMS: Final = "terms"
@@ -47,6 +46,8 @@ def chunks(dimensions: int) -> pa.Schema:
 
     They are float16 because Lance builds no index over bytes.
     """
+    from codesearch.store import PACKED  # with lancedb, which Ray's processes must not inherit
+
     return pa.schema(
         [
             pa.field("repository", pa.string()),
