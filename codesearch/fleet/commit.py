@@ -36,6 +36,8 @@ _TRIES: Final = 20
 _ASKED: Final = 1000
 """Repositories named in one filter."""
 _ABSENT: Final = "not found"
+_CONFLICTS: Final = "commit conflict", "incompatible transaction"
+"""What Lance says where another commit was first; of the calls that tidy, only some have an exception for it."""
 KEPT: Final = timedelta(days=7)
 """How long what no version names stays: no worker takes so long between writing a fragment and its commit."""
 
@@ -152,6 +154,11 @@ class Writer:
     def dataset(self, table: str) -> LanceDataset:
         """Return the latest version of TABLE."""
         return lance.dataset(f"{self.uri}/{table}.lance")
+
+
+def conflicting(error: Exception) -> bool:
+    """Tell whether ERROR is that another commit was first."""
+    return isinstance(error, CommitConflictError) or any(said in str(error).lower() for said in _CONFLICTS)
 
 
 def _there(uri: str) -> LanceDataset | None:

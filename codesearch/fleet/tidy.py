@@ -6,15 +6,13 @@ size (`vectors`): below that, every vector is compared, which is exact.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import lance
 import ray
-from lance.commit import CommitConflictError
 from lance.optimize import Compaction, CompactionTask, RewriteResult
 
-from codesearch.fleet.commit import KEPT
+from codesearch.fleet.commit import KEPT, conflicting
 from codesearch.fleet.schema import CHUNKS, IS_CHUNK, TERMS
 from codesearch.fleet.vectors import ITERATIONS, SAMPLE, vector_index
 from codesearch.store import IvfSq, connect
@@ -79,8 +77,11 @@ def tidy(writer: Writer, settings: FleetSettings) -> None:
 
     Where another driver is at work, what is in its way is left to it, or to the next run.
     """
-    with suppress(CommitConflictError):
+    try:
         _tidy(writer, settings)
+    except (OSError, RuntimeError) as error:
+        if not conflicting(error):
+            raise
 
 
 def _tidy(writer: Writer, settings: FleetSettings) -> None:

@@ -14,6 +14,7 @@ import pytest
 from codesearch import bundle
 from codesearch.errors import IndexFormatError, UsageError
 from codesearch.fleet import commit as commit_module
+from codesearch.fleet import tidy as tidy_module
 from codesearch.fleet.access import Access
 from codesearch.fleet.build import Built, build
 from codesearch.fleet.commit import Writer
@@ -285,3 +286,29 @@ def test_a_store_that_was_made_in_part_is_made_whole(tmp_path: Path, shop: Path,
     writer.commit([built(Source(str(shop), "shop"), uri)])
     index_all(writer)
     assert Fleet(uri, Access()).ask("Cart.total", min_score=0).hits
+
+
+def test_of_two_that_tidy_at_a_time_one_leaves_it_to_the_other(
+    writer: Writer, shop: Path, billing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.commit([built(Source(str(shop), "shop"), writer.uri)])
+    index_all(writer)
+    writer.commit([built(Source(str(billing), "billing"), writer.uri)])
+    monkeypatch.setattr(tidy_module, "_BEHIND", 0)
+    behind = tidy_module._behind
+    done = []
+
+    def beside(dataset: Any) -> bool:
+        found = behind(dataset)
+        if found:
+            writer.dataset("terms" if "terms" in dataset.uri else "chunks").optimize.optimize_indices()
+            done.append(dataset.uri)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tidy_module, "_behind", beside)
+        tidy(writer, FleetSettings())
+    assert done
+    assert terms(writer) == counted(writer)
+    tidy(writer, FleetSettings())
+    assert terms(writer) == counted(writer)
