@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
@@ -99,9 +100,16 @@ def _check_room(settings: FleetSettings) -> None:
 @ray.remote  # type: ignore[untyped-decorator]
 def _built(source: Source, known: Entry | None, uri: str, timeout: float, careful: bool) -> Built | Unbuilt | None:
     from codesearch.fleet.build import build
+
+    return build(source, known, uri, _model(uri), timeout=timeout, careful=careful)
+
+
+@lru_cache(1)
+def _model(uri: str) -> str:
+    """Return the folder of the store's bundle, for which a worker asks once: a store's model stays, while it writes."""
     from codesearch.fleet.store import bundle_of
 
-    return build(source, known, uri, str(bundle_of(uri)), timeout=timeout, careful=careful)
+    return str(bundle_of(uri))
 
 
 def index(sources: Sequence[Source], uri: str, bundle: Bundle, settings: FleetSettings) -> Iterator[Event]:
