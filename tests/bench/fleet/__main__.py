@@ -57,6 +57,10 @@ def main() -> None:
     warm.add_argument("store")
     warm.add_argument("--questions", type=int, default=20)
 
+    judged = commands.add_parser("judged", help="what a store of the judged repositories finds")
+    judged.add_argument("store")
+    judged.add_argument("judgements", type=Path, help="as of tests.relevance")
+
     design = commands.add_parser("design", help="the figures of the design page")
     design.add_argument("store")
     design.add_argument("--repositories", type=int, default=100_000, help="in the ledger that is simulated")
@@ -87,6 +91,10 @@ def main() -> None:
             from tests.bench.fleet.warm import table as of_commands
 
             of_commands(said.store, said.questions)
+        case "judged":
+            from tests.bench.fleet.judged import table as of_questions
+
+            of_questions(said.store, said.judgements)
         case "design":
             from tests.bench.fleet.design import table as of_design
 
