@@ -19,6 +19,8 @@ pytest.importorskip("onnxscript")
 from codesearch.bundle import load  # noqa: E402
 from codesearch.encode import OnnxEncoder  # noqa: E402
 from codesearch.errors import UsageError  # noqa: E402
+from codesearch.rank import CONTEXTUAL, weights  # noqa: E402
+from codesearch.workspace import Workspace  # noqa: E402
 from revela_train import backbone, export_transformer, hub  # noqa: E402
 from revela_train.config import PRESETS, FinetuneConfig, Objective, Preset  # noqa: E402
 from revela_train.exam import Exam  # noqa: E402
@@ -206,6 +208,11 @@ def test_a_bundle_of_each_family_answers_in_a_process_without_torch(
     answer, end = json.JSONDecoder().raw_decode(done.stdout)
     assert answer["results"][0]["path"] == "retry.py"
     assert json.loads(done.stdout[end:])["model"]["name"] == family
+    with Workspace.open(root, model=made) as workspace:
+        assert weights(workspace.snapshot().encoder) is CONTEXTUAL
+        reasons = [dict(hit.reasons) for hit in workspace.ask("retry call", min_score=0).hits]
+    # What is nearest has all of the weight; by random weights, nothing may be near.
+    assert max(its.get("nearest", 0) for its in reasons) in (0, CONTEXTUAL.chunk["nearest"].value)
 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.INT8])
