@@ -54,11 +54,13 @@ if TYPE_CHECKING:
     Had = Mapping[str, list[tuple[bytes, str, NDArray[np.int8]]]]
     """Digest, terms and vector, as it is stored, of each chunk of some files, by path."""
 
-__all__ = ["PACKED", "IvfSq", "MatchQuery", "Mirror", "Store", "col", "connect", "packed", "unpacked"]
+__all__ = ["PACKED", "IvfSq", "MatchQuery", "Mirror", "Store", "col", "connect", "opened", "packed", "unpacked"]
 
 connect: Final = lancedb.connect
 """With `col`, `MatchQuery` and `IvfSq`, for the store of a fleet: lancedb comes in by this door alone."""
 
+_ABSENT: Final = "not found"
+"""What lancedb says of a table that is not there; what it can not reach is the same class of error."""
 _TABLE: Final = "chunks"
 _TERMS_INDEX: Final = "terms_idx"
 _DAMAGE: Final = (RuntimeError, ValueError, pa.ArrowException)
@@ -85,6 +87,16 @@ PACKED: Final = {
     b"lance-encoding:minichunk-size": b"32768",
 }
 """How a column of texts is encoded."""
+
+
+def opened(database: Any, name: str) -> Any:
+    """Return the table NAME of DATABASE, which `connect` gave; None where there is none, and that is sure."""
+    try:
+        return database.open_table(name)
+    except ValueError as error:
+        if _ABSENT not in str(error):
+            raise
+        return None
 
 
 @contextmanager

@@ -25,8 +25,6 @@ from codesearch.fleet.failures import storing
 
 _RUN: Final = "run.json"
 _TABLE: Final = "checkpoint"
-_ABSENT: Final = "not found"
-"""What lancedb says of a table that is not there; what it can not reach is the same class of error."""
 _PIECE: Final = 32 << 20
 """Bytes of a row, and so of memory."""
 _PIECES: Final = pa.schema([("name", pa.string()), ("place", pa.int64()), ("content", pa.large_binary())])
@@ -109,13 +107,13 @@ def fetch(folder: Path, uri: str) -> bool:
     Raises:
         UsageError: what is at URI can not be read.
     """
-    from codesearch.store import col, connect
+    from codesearch.store import col, connect, opened
 
     try:
-        table = connect(uri).open_table(_TABLE)
-    except ValueError as error:
-        if _ABSENT not in str(error):  # to begin anew because a store did not answer would throw a run away
-            raise UsageError(f"{uri} can not be read: {error}. Check the address and the credentials.") from error
+        table = opened(connect(uri), _TABLE)
+    except ValueError as error:  # to begin anew because a store did not answer would throw a run away
+        raise UsageError(f"{uri} can not be read: {error}. Check the address and the credentials.") from error
+    if table is None:
         return False
     table.checkout(table.version)  # not what is put there meanwhile
 

@@ -50,8 +50,6 @@ PAIRS: Final = 32
 has some of many."""
 
 _TABLE: Final = "draws"
-_ABSENT: Final = "not found"
-"""What lancedb says of a table that is not there; what it can not reach is the same class of error."""
 _SAID: Final = b"revela-train"
 _OFFERED, _PAIRS, _GROUP, _UNSEEN = "offered", "pairs", "group", "unseen"
 """Kinds of rows. The first says that a repository was read, or why it could not be."""
@@ -123,14 +121,9 @@ def said(place: str) -> dict[str, Any] | None:
 
 
 def _opened(place: str) -> Any:
-    from codesearch.store import connect  # after Ray has begun its processes
+    from codesearch.store import connect, opened  # after Ray has begun its processes
 
-    try:
-        return connect(place).open_table(_TABLE)
-    except ValueError as error:
-        if _ABSENT not in str(error):
-            raise
-        return None
+    return opened(connect(place), _TABLE)
 
 
 # Drawing, by Ray.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from codesearch.chunk import chunk
 from codesearch.eval.docstrings import documented, without
 from codesearch.eval.heldout import Asked
+from codesearch.fleet.schema import lines_of
 from codesearch.parsing import TIME_LIMIT
 from codesearch.text import words
 from codesearch.types import Chunk
@@ -40,13 +41,9 @@ def files_of(store: FleetStore, repository: str) -> Iterator[StoredFile]:
     """Yield the files of REPOSITORY, by their paths."""
     rows = sorted(store.code(repository).to_pylist(), key=itemgetter("path", "start_line"))
     for path, its in groupby(rows, key=itemgetter("path")):
-        lines: list[str] = []
-        parsed = False
-        for row in its:
-            lines += [""] * (row["end_line"] - len(lines))
-            lines[row["start_line"] - 1 : row["end_line"]] = row["text"].split("\n")
-            parsed = parsed or bool(row["symbol"])
-        yield StoredFile(path, "\n".join([*lines, ""]), parsed)
+        chunks = list(its)
+        lines = lines_of((row["start_line"], row["text"]) for row in chunks)
+        yield StoredFile(path, "\n".join([*lines, ""]), any(row["symbol"] for row in chunks))
 
 
 def restore(store: FleetStore, repository: str, root: Path) -> list[str]:

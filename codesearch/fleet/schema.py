@@ -15,6 +15,7 @@ A store is of one model and one set of rules (`Identity`); another model is inde
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
@@ -73,6 +74,15 @@ def chunks(dimensions: int) -> pa.Schema:
             pa.field("foreign", pa.list_(pa.float32())),
         ]
     )
+
+
+def lines_of(chunks: Iterable[tuple[int, str | None]]) -> list[str]:
+    """Return the lines of the file whose CHUNKS have these first lines and texts.
+
+    Chunks of a file joined are the file; each has its lines whole, so two may have one in common.
+    """
+    lines = {number: line for first, text in chunks for number, line in enumerate((text or "").split("\n"), first)}
+    return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
 
 
 def terms() -> pa.Schema:

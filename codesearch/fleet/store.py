@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 
 from codesearch import bundle
 from codesearch.errors import IndexFormatError, UsageError
-from codesearch.fleet.schema import CHUNKS, CURSOR, ENTRY, IS_CHUNK, MODEL, TERMS, Entry, Identity
+from codesearch.fleet.schema import CHUNKS, CURSOR, ENTRY, IS_CHUNK, MODEL, TERMS, Entry, Identity, lines_of
 from codesearch.fleet.vectors import vector_index
 from codesearch.paths import base_bundle
-from codesearch.store import MatchQuery, col, connect
+from codesearch.store import MatchQuery, col, connect, opened
 from codesearch.types import Row
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     Where = Any
     """An expression of lancedb's, or None for all rows."""
 
-_ABSENT: Final = "not found"
-"""What lancedb says of a table that is not there; what it can not reach is the same class of error."""
 _NOWHERE: Final = ""
 """The path of no file."""
 _FEW: Final = 1000
@@ -76,13 +74,10 @@ class FleetStore:
         Raises:
             IndexFormatError: there is none.
         """
-        try:
-            database = _connected(uri)
-            chunks, terms = database.open_table(CHUNKS), database.open_table(TERMS)
-        except ValueError as error:
-            if _ABSENT not in str(error):
-                raise
-            raise _no_store(uri) from error
+        database = _connected(uri)
+        chunks, terms = opened(database, CHUNKS), opened(database, TERMS)
+        if chunks is None or terms is None:
+            raise _no_store(uri)
         identity = Identity.of(chunks.schema, uri)
         chunks.checkout(version or chunks.version)  # what comes later is another version
         cursor = chunks.search().where(col("kind") == CURSOR).select(["entry"]).to_arrow()
@@ -165,25 +160,17 @@ class FleetStore:
         return [text[number] or "" for number in row_ids]
 
     def code(self, repository: str) -> pa.Table:
-        """Return path, lines, symbol and source of each chunk of REPOSITORY."""
-        columns = ["path", "start_line", "end_line", "symbol", "text"]
+        """Return path, first line, symbol and source of each chunk of REPOSITORY."""
+        columns = ["path", "start_line", "symbol", "text"]
         wanted = (col("repository") == repository) & (col("kind") != ENTRY)
         table: pa.Table = self._chunks.search().where(wanted).select(columns).to_arrow()
         return table
 
     def lines(self, repository: str, path: str, where: Where = None) -> list[str]:
-        """Return the lines of the file at PATH of REPOSITORY, if its rows fit WHERE; else none.
-
-        Chunks of a file joined are the file; each has its lines whole, so two may have one in common.
-        """
+        """Return the lines of the file at PATH of REPOSITORY, if its rows fit WHERE; else none."""
         its = (col("repository") == repository) & (col("path") == path)
         found = self._chunks.search().where(_both(its, where)).select(["start_line", "text"]).to_arrow()
-        lines = {
-            number: line
-            for first, text in zip(found["start_line"].to_pylist(), found["text"].to_pylist(), strict=True)
-            for number, line in enumerate((text or "").split("\n"), first)
-        }
-        return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
+        return lines_of(zip(found["start_line"].to_pylist(), found["text"].to_pylist(), strict=True))
 
     def paths(self, where: Where = None) -> list[str]:
         """Return the paths of all files that fit WHERE, each once: that of two repositories may be the same."""
